@@ -1,0 +1,1 @@
+"""Speaks Fly's Machines API; imports nothing else of this project."""

@@ -1,0 +1,36 @@
+"""What the router knows: which host and which user leads where. Immutable; publishing swaps one reference."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A user app that is observed, proven ours and serving."""
+
+    app: str  # Fly app name, the replay's target
+    machines: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # slot → machine id
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """A user app that is known but cannot be replayed to now."""
+
+    reason: str  # CamelCase, e.g. "Creating", "NameTaken"
+    message: str  # one plain sentence for the visitor's page; no secrets, no app names
+    retry_after_s: int = 5
+
+
+Entry = Route | Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One published state of the world."""
+
+    revision: int = 0
+    hosts: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))  # lower case, no port
+    users: Mapping[str, Entry] = field(
+        default_factory=lambda: MappingProxyType({})
+    )  # document name, for X-User-App
