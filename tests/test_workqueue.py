@@ -181,45 +181,54 @@ STEPS = st.lists(
 )
 
 
+class History:
+    """Plays steps on a queue and keeps the books on who holds and who is owed what."""
+
+    def __init__(self) -> None:
+        self.work = queue()
+        self.held: set[str] = set()
+        self.owed: set[str] = set()
+
+    async def play(self, step: str, key: str, priority: Priority, seconds: float) -> None:
+        match step:
+            case "add":
+                self.work.add(key, priority=priority, after_s=seconds)
+                self.owed.add(key)
+            case "retry":
+                self.work.retry(key)
+                self.owed.add(key)
+            case "forget":
+                self.work.forget(key)
+            case "pass":
+                await asyncio.sleep(seconds)
+            case "done" if key in self.held:
+                self.held.discard(key)
+                self.work.done(key)
+            case "work":
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.take_all(), 0.001)
+
+    async def take_all(self) -> None:
+        while True:
+            key = await self.work.take()
+            assert key not in self.held
+            assert key in self.owed
+            self.owed.discard(key)
+            self.held.add(key)
+
+
 @given(STEPS)
 @settings(max_examples=150, deadline=None)
 def test_no_history_loses_a_name_or_gives_it_to_two(steps: list[tuple[str, str, Priority, float]]) -> None:
     """Whatever happens before: no name is with two workers, and every added name is taken in the end."""
 
     async def story() -> None:
-        work = queue()
-        held: set[str] = set()
-        owed: set[str] = set()
-
-        async def take_all() -> None:
-            while True:
-                key = await work.take()
-                assert key not in held
-                assert key in owed
-                owed.discard(key)
-                held.add(key)
-
-        for step, key, priority, seconds in steps:
-            match step:
-                case "add":
-                    work.add(key, priority=priority, after_s=seconds)
-                    owed.add(key)
-                case "retry":
-                    work.retry(key)
-                    owed.add(key)
-                case "forget":
-                    work.forget(key)
-                case "pass":
-                    await asyncio.sleep(seconds)
-                case "done" if key in held:
-                    held.discard(key)
-                    work.done(key)
-                case "work":
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(take_all(), 0.001)
-        for key in held:
-            work.done(key)
+        history = History()
+        for step in steps:
+            await history.play(*step)
+        for key in history.held:
+            history.work.done(key)
         await asyncio.sleep(1_000)
-        assert set(await drain(work)) == owed
+        assert set(await drain(history.work)) == history.owed
 
     virtual_time.run(story())
