@@ -28,7 +28,7 @@ K = TypeVar("K")
 def app_key(replay_root: bytes, purpose: Purpose, app: str) -> str:
     """The pre-shared key of one app for one purpose: 64 hex digits, as a guard finds it in its environment.
 
-    `replay_root` is HKDF(root key, "replay/v1"), 32 bytes (ValueError when shorter); `app` is the Fly app name.
+    `replay_root` is HKDF(root key, "replay/v1"), 32 bytes (else ValueError); `app` is the Fly app name.
     """
     if len(replay_root) < MIN_ROOT_BYTES:
         raise ValueError(f"the replay root must have at least {MIN_ROOT_BYTES} bytes")
