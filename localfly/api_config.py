@@ -1,0 +1,188 @@
+"""A machine's config: what may be submitted, and how Fly echoes it.
+
+Answers for types, limits and defaults of the fields that localfly acts on or that only need keeping; a
+field that would need acting on, and is not, is a 501 by its name. What the config does is `lifecycle`'s,
+the proxy's and the runtime's.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, StrictBool
+
+from localfly.api_guest import Guest, full_guest
+from localfly.call import UNIMITATED, Body, shaped
+from localfly.moment import duration_ns, duration_text
+from localfly.refusal import Invalid
+
+MAX_STOP_NS = 300 * 10**9
+
+Unimitated = Annotated[Any, UNIMITATED]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+def _duration(value: str | int) -> str:
+    ns = duration_ns(value)
+    if ns < 0:
+        raise ValueError("must not be negative")
+    return duration_text(ns)
+
+
+def _absolute(path: str) -> str:
+    if not path.startswith("/") or path == "/":
+        raise ValueError("must be an absolute path, and not /")
+    return path
+
+
+Duration = Annotated[str | int, AfterValidator(_duration)]
+Signal = Literal["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM"]
+
+
+class Init(Body):
+    """What to run instead of the image's own command: not imitated."""
+
+    exec: Unimitated = None
+    entrypoint: Unimitated = None
+    cmd: Unimitated = None
+    tty: Unimitated = None
+    swap_size_mb: Unimitated = None
+    kernel_args: Unimitated = None
+
+
+class ServicePort(Body):
+    """A public port, or a range of them, with its handlers."""
+
+    port: Port | None = None
+    start_port: Port | None = None
+    end_port: Port | None = None
+    handlers: list[Literal["http", "tls"]] | None = None
+    force_https: bool | None = None
+    tls_options: Unimitated = None
+    http_options: Unimitated = None
+    proxy_proto_options: Unimitated = None
+
+
+class Concurrency(Body):
+    """Load limits: kept and echoed; the stand-in's proxy has no load to shed."""
+
+    type: Literal["connections", "requests"] | None = None
+    soft_limit: Annotated[int, Field(ge=0)] | None = None
+    hard_limit: Annotated[int, Field(ge=0)] | None = None
+
+
+def _autostop(value: str | bool | None) -> str | bool | None:
+    return {"off": False, "stop": True}.get(value, value) if isinstance(value, str) else value
+
+
+class Service(Body):
+    """What the proxy serves; `auto_start` and `auto_stop` are ignored, as Fly ignores them."""
+
+    protocol: Literal["tcp"]
+    internal_port: Port
+    ports: list[ServicePort] | None = None
+    checks: Unimitated = None
+    concurrency: Concurrency | None = None
+    autostart: bool | None = None
+    autostop: Annotated[Literal["off", "stop", "suspend"] | StrictBool | None, AfterValidator(_autostop)] = (
+        None
+    )
+    min_machines_running: Annotated[int, Field(ge=0)] | None = None
+    force_instance_key: Unimitated = None
+    force_instance_description: Unimitated = None
+    auto_start: Annotated[Any, Field(exclude=True)] = None
+    auto_stop: Annotated[Any, Field(exclude=True)] = None
+
+
+class Mount(Body):
+    """A volume, and where the machine sees it; name, size and encryption are echoed from the volume."""
+
+    volume: Text
+    path: Annotated[str, AfterValidator(_absolute)]
+    name: str | None = None
+    encrypted: bool | None = None
+    size_gb: int | None = None
+    extend_threshold_percent: Unimitated = None
+    add_size_gb: Unimitated = None
+    size_gb_limit: Unimitated = None
+
+
+class Restart(Body):
+    """What happens when the process ends by itself."""
+
+    policy: Literal["no", "always", "on-failure", ""] | None = None
+    max_retries: Annotated[int, Field(ge=0)] | None = None
+    gpu_bid_price: Unimitated = None
+
+
+class StopConfig(Body):
+    """How a stop is asked for, and how long until it is forced."""
+
+    signal: Signal | None = None
+    timeout: Duration | None = None
+
+
+class Config(Body):
+    """A machine config as submitted."""
+
+    image: Text
+    guest: Guest | None = None
+    size: str | None = None
+    env: dict[str, str] | None = None
+    init: Init | None = None
+    services: list[Service] | None = None
+    metadata: dict[str, str] | None = None
+    mounts: Annotated[list[Mount], Field(max_length=1)] | None = None
+    restart: Restart | None = None
+    stop_config: StopConfig | None = None
+    auto_destroy: bool | None = None
+    processes: Unimitated = None
+    checks: Unimitated = None
+    files: Unimitated = None
+    schedule: Unimitated = None
+    standbys: Unimitated = None
+    statics: Unimitated = None
+    metrics: Unimitated = None
+    dns: Unimitated = None
+    containers: Unimitated = None
+    volumes: Unimitated = None
+    rootfs: Unimitated = None
+    cache_drive: Unimitated = None
+    spot: Unimitated = None
+    disable_machine_autostart: Unimitated = None
+
+
+class _Submission(Body):
+    config: Config
+
+
+def echoed(submitted: dict[str, Any]) -> dict[str, Any]:
+    """The config as Fly replies it: checked, with durations as text, `autostop` as boolean, and defaults.
+
+    Raises Invalid or NotImitated. Sources: contract §9 and §18 (1).
+    """
+    config = shaped(_Submission, {"config": submitted}).config
+    _check_services(config.services or [])
+    stop_ns = duration_ns((config.stop_config and config.stop_config.timeout) or "0s")
+    if stop_ns > MAX_STOP_NS:
+        raise Invalid("invalid stop_config.timeout, cannot exceed 5 minutes")
+    echo: dict[str, Any] = config.model_dump(exclude_none=True)
+    echo["guest"] = full_guest(config.guest, config.size)
+    echo["init"] = {}
+    echo["dns"] = {}
+    for service in echo.get("services", []):
+        service["force_instance_key"] = None
+    echo["metadata"] = {key: value for key, value in echo.get("metadata", {}).items() if value} or None
+    return echo
+
+
+def _check_services(services: list[Service]) -> None:
+    for at, service in enumerate(services):
+        for port in service.ports or []:
+            path = f"config.services.{at}.ports"
+            is_range = port.start_port is not None and port.end_port is not None
+            if (port.port is None) == (not is_range):
+                raise Invalid(f"invalid field '{path}': give either port, or start_port and end_port")
+            if port.start_port is not None and port.end_port is not None and port.start_port > port.end_port:
+                raise Invalid(f"invalid field '{path}': start_port is above end_port")
+            if port.force_https and "http" not in (port.handlers or []):
+                raise Invalid(f"invalid field '{path}': force_https needs the http handler")

@@ -1,0 +1,130 @@
+"""The two lists over a whole organisation: machines and volumes, page by page (contract §14).
+
+Answers for cursors, `updated_after` and filters. Rows come oldest change first.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from starlette.responses import Response
+
+from localfly.answer import ok
+from localfly.api_volumes import volume_json, volume_state
+from localfly.call import Call, flag, parsed, whole_number
+from localfly.moment import parse_rfc3339, rfc3339
+from localfly.refusal import Invalid
+from localfly.world import Machine, Volume
+
+LONGEST_PAGE = 1000
+_CONFIG_SHOWN = ("image", "guest", "metadata")
+_QUERY = ("include_deleted", "region", "state", "updated_after", "cursor", "limit")
+
+Row = TypeVar("Row", Machine, Volume)
+Position = tuple[float, str]
+
+
+async def list_machines(call: Call) -> Response:
+    """A page of all machines: little per row, and `version` for `instance_id`."""
+    query = call.query(*_QUERY, "summary")
+    org = call.org(call.named("org_slug"))
+    states = _states(query)
+    show_destroyed = flag(query, "include_deleted") or (states is not None and "destroyed" in states)
+    rows = [
+        machine
+        for machine in org.machines.values()
+        if (show_destroyed or machine.state != "destroyed")
+        and query.get("region", machine.region) == machine.region
+        and (states is None or machine.state in states)
+    ]
+    page, cursor = _page(rows, query)
+    reply: dict[str, Any] = {
+        "machines": [_machine_row(machine, is_summary=flag(query, "summary")) for machine in page],
+        "error_regions": [],
+        "last_machine_id": page[-1].id if page else "",
+        "last_updated_at": rfc3339(page[-1].updated_at) if page else "",
+    }
+    return ok(reply | cursor)
+
+
+async def list_volumes(call: Call) -> Response:
+    """A page of all volumes."""
+    query = call.query(*_QUERY)
+    org = call.org(call.named("org_slug"))
+    states = _states(query)
+    rows = [
+        volume
+        for app in call.world.apps.values()
+        if app.org is org
+        for volume in app.volumes.values()
+        if (flag(query, "include_deleted") or volume.deleted_at is None)
+        and query.get("region", volume.region) == volume.region
+        and (states is None or volume_state(volume, call.lifecycle) in states)
+    ]
+    page, cursor = _page(sorted(rows, key=_position), query)
+    reply: dict[str, Any] = {
+        "volumes": [_volume_row(volume, call) for volume in page],
+        "last_volume_id": page[-1].id if page else "",
+        "last_updated_at": rfc3339(page[-1].updated_at) if page else "",
+    }
+    return ok(reply | cursor)
+
+
+def _page(rows: Iterable[Row], query: Mapping[str, str]) -> tuple[list[Row], dict[str, str]]:
+    """Rows after the cursor (or the moment) up to the limit, and the cursor of the next page, if any."""
+    limit = whole_number(query, "limit", default=LONGEST_PAGE)
+    if not 1 <= limit <= LONGEST_PAGE:
+        raise Invalid(f"invalid query parameter 'limit': must be inside range [1, {LONGEST_PAGE}]")
+    after = parsed(query, "updated_after", parse_rfc3339, default=0.0)
+    start = parsed(query, "cursor", _read_cursor, default=(after, ""))
+    page: list[Row] = []
+    for row in rows:
+        if _position(row) <= start:
+            continue
+        if len(page) == limit:
+            return page, {"next_cursor": _write_cursor(_position(page[-1]))}
+        page.append(row)
+    return page, {}
+
+
+def _position(row: Machine | Volume) -> Position:
+    return row.updated_at, row.id
+
+
+def _write_cursor(position: Position) -> str:
+    return base64.urlsafe_b64encode(f"{position[0]!r} {position[1]}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(text: str) -> Position:
+    try:
+        at, _, row = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise ValueError(text) from error
+    return float(at), row
+
+
+def _states(query: Mapping[str, str]) -> frozenset[str] | None:
+    return frozenset(query["state"].split(",")) if query.get("state") else None
+
+
+def _machine_row(machine: Machine, *, is_summary: bool) -> dict[str, Any]:
+    row = {
+        "id": machine.id,
+        "app_name": machine.app.name,
+        "name": machine.name,
+        "state": machine.state,
+        "region": machine.region,
+        "version": machine.instance_id,
+        "private_ip": machine.private_ip,
+        "created_at": rfc3339(machine.created_at),
+        "updated_at": rfc3339(machine.updated_at),
+    }
+    if is_summary:
+        return row
+    return row | {"config": {name: machine.config.get(name) for name in _CONFIG_SHOWN}}
+
+
+def _volume_row(volume: Volume, call: Call) -> dict[str, Any]:
+    row = volume_json(volume, call.lifecycle)
+    return row | {"app_name": volume.app_name, "updated_at": rfc3339(volume.updated_at)}

@@ -1,0 +1,55 @@
+"""`GET …/wait`: a long poll for a machine's state (contract §6).
+
+Answers for the query, the words of the 408 and the 404; what changes when is `lifecycle`'s.
+"""
+
+from starlette.responses import Response
+
+from localfly.answer import ok
+from localfly.call import Call, whole_number
+from localfly.lifecycle import SETTLED
+from localfly.refusal import DeadlineExceeded, Invalid, MachineNotFound
+from localfly.world import Machine
+
+WAITABLE = ("started", "stopped", "suspended", "destroyed", "failed", "settled")
+LONGEST_S = 60
+
+
+async def wait(call: Call) -> Response:
+    """Answer once the machine (in that version) is in one of the states; 408 when time runs out."""
+    query = call.query("state", "timeout", "version", "instance_id", repeatable="state")
+    wanted = tuple(part.strip() for part in query.get("state", "started").split(","))
+    for state in wanted:
+        if state not in WAITABLE:
+            raise Invalid(f"invalid_argument: unknown state '{state}'")
+    timeout_s = whole_number(query, "timeout", default=LONGEST_S)
+    if not 1 <= timeout_s <= LONGEST_S:
+        raise Invalid(
+            "invalid_argument: invalid WaitMachineRequest.Timeout: value must be inside range [1s, 1m0s]"
+        )
+    version = query.get("version") or query.get("instance_id")
+    machine = call.machine()
+    if version and not any(version == known.instance_id for known in machine.versions):
+        raise MachineNotFound
+    goals = _goals(wanted)
+    await call.lifecycle.until(
+        machine,
+        lambda m: m.state in goals or m.state == "destroyed" or _is_replaced(m, version),
+        timeout_s=timeout_s,
+    )
+    words = ", ".join(wanted)
+    if _is_replaced(machine, version):
+        raise DeadlineExceeded(words, "replaced")
+    if machine.state in goals:
+        return ok({"ok": True, "state": machine.state, "version": machine.instance_id})
+    if machine.state == "destroyed":
+        raise MachineNotFound
+    raise DeadlineExceeded(words, machine.state)
+
+
+def _goals(wanted: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(wanted) | (SETTLED if "settled" in wanted else frozenset())
+
+
+def _is_replaced(machine: Machine, version: str | None) -> bool:
+    return bool(version) and version != machine.instance_id

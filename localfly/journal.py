@@ -1,0 +1,61 @@
+"""What happened lately, for people and tests to look at: API requests answered, and lines logged.
+
+Answers for bounded memory and the shape of a log line (that of Fly's log stream). Never sees a body.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from localfly.moment import rfc3339_nano
+
+REQUESTS_KEPT = 10_000
+LINES_KEPT = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One API request that was answered; `at` in unix seconds."""
+
+    method: str
+    path: str
+    status: int
+    at: float
+    request_id: str
+
+
+class Journal:
+    """The latest requests and log lines, oldest first."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.requests: deque[Asked] = deque(maxlen=REQUESTS_KEPT)
+        self.lines: deque[dict[str, Any]] = deque(maxlen=LINES_KEPT)
+
+    def asked(self, *, method: str, path: str, status: int, request_id: str) -> None:
+        """Note a request and its answer."""
+        self.requests.append(Asked(method, path, status, self._clock(), request_id))
+
+    def proxy_error(self, *, app: str, message: str, region: str, machine_id: str = "") -> None:
+        """Note an error line of the Fly Proxy under its app (for a replay: the one that asked for it)."""
+        self._note("proxy", "error", app=app, message=message, region=region, machine_id=machine_id)
+
+    def machine_output(self, *, app: str, message: str, region: str, machine_id: str) -> None:
+        """Note a line that a machine's process printed; hostile text, shown as it came."""
+        self._note("app", "info", app=app, message=message, region=region, machine_id=machine_id)
+
+    def _note(
+        self, provider: str, level: str, *, app: str, message: str, region: str, machine_id: str
+    ) -> None:
+        self.lines.append(
+            {
+                "subject": f"logs.{app}.{region}.{machine_id or 'proxy'}",
+                "event": {"provider": provider},
+                "fly": {"app": {"name": app, "instance": machine_id}, "region": region},
+                "host": "0000",
+                "log": {"level": level},
+                "message": message,
+                "timestamp": rfc3339_nano(self._clock()),
+            }
+        )

@@ -1,0 +1,47 @@
+"""Leases: the right to change one machine for a while, proven by a nonce.
+
+Answers for taking, refreshing, guarding and giving back. Which calls are guarded is the API's knowledge.
+"""
+
+import secrets as randomness
+
+from localfly.refusal import LeaseGone, LeaseHeld, NotFound
+from localfly.world import Lease, Machine
+
+
+def held(machine: Machine, now: float) -> Lease | None:
+    """The lease on it that has not expired."""
+    return machine.lease if machine.lease and machine.lease.expires_at > now else None
+
+
+def guard(machine: Machine, nonce: str | None, now: float) -> None:
+    """Let pass: no lease and no nonce, or the nonce of the lease held; otherwise LeaseHeld or LeaseGone."""
+    lease = held(machine, now)
+    if lease and lease.nonce != nonce:
+        raise LeaseHeld(machine.id, lease.owner, lease.expires_at)
+    if lease is None and nonce is not None:
+        raise LeaseGone(machine.id)
+
+
+def take(
+    machine: Machine, *, nonce: str | None, ttl_s: int, owner: str, description: str, now: float
+) -> Lease:
+    """A new lease, or with its nonce the same one until `now + ttl_s`."""
+    guard(machine, nonce, now)
+    lease = held(machine, now)
+    machine.lease = Lease(
+        nonce=lease.nonce if lease else randomness.token_hex(6),
+        expires_at=now + ttl_s,
+        owner=owner,
+        description=description or (lease.description if lease else ""),
+        version=machine.instance_id,
+    )
+    return machine.lease
+
+
+def release(machine: Machine, *, nonce: str | None, now: float) -> None:
+    """Give it back; NotFound when none is held, or another one than the nonce's."""
+    lease = held(machine, now)
+    if lease is None or lease.nonce != nonce:
+        raise NotFound("lease not found")
+    machine.lease = None

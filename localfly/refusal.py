@@ -1,0 +1,147 @@
+"""Every way in which the Machines API says no: HTTP status and literal text, one class per refusal.
+
+Answers for the words alone (texts as published or observed on Fly; where a text is not established it
+says so). When to refuse is `lifecycle`'s and `api*`'s; rendering to JSON is `api`'s.
+"""
+
+from datetime import UTC, datetime
+
+
+class Refusal(Exception):  # noqa: N818 - the field's word; what is refused is named by the subclass
+    """An answer other than success; `text` goes into `error`, `code` (if any) into `status`."""
+
+    http_status = 400
+    code: str | None = None
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class Invalid(Refusal):
+    """400: the request itself is malformed."""
+
+
+class Unauthenticated(Refusal):
+    """401: no token, or not one of ours."""
+
+    http_status = 401
+
+    def __init__(self) -> None:
+        super().__init__("Authenticate: token validation error")
+
+
+class Unauthorized(Refusal):
+    """403: a valid token that may not see this."""
+
+    http_status = 403
+
+    def __init__(self) -> None:
+        super().__init__("unauthorized")
+
+
+class NotFound(Refusal):
+    """404: absent, or not any more."""
+
+    http_status = 404
+
+
+class MachineNotFound(NotFound):
+    """404: no such machine, or one destroyed long ago."""
+
+    def __init__(self) -> None:
+        super().__init__("not_found: machine not found")
+
+
+class DeadlineExceeded(Refusal):
+    """408: a wait ran out before the machine came to what was wanted."""
+
+    http_status = 408
+
+    def __init__(self, wanted: str, state: str) -> None:
+        super().__init__(
+            f"deadline_exceeded: machine failed to reach desired state, {wanted}, currently {state}"
+        )
+
+
+class LeaseHeld(Refusal):
+    """409: somebody else may change this machine until the moment named."""
+
+    http_status = 409
+
+    def __init__(self, machine_id: str, owner: str, expires_at: float) -> None:
+        until = datetime.fromtimestamp(int(expires_at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        super().__init__(
+            f"aborted: machine ID {machine_id} lease currently held by {owner}, expires at {until}"
+        )
+
+
+class LeaseGone(Refusal):
+    """409: a nonce of no lease; what Fly does here is not established, so localfly takes the strict side."""
+
+    http_status = 409
+
+    def __init__(self, machine_id: str) -> None:
+        super().__init__(f"aborted: machine ID {machine_id} holds no lease with this nonce")
+
+
+class NameHeld(Refusal):
+    """409: a living machine of the app has that name."""
+
+    http_status = 409
+
+    def __init__(self, machine_id: str, name: str) -> None:
+        super().__init__(
+            "already_exists: unique machine name violation, "
+            f'machine ID {machine_id} already exists with name "{name}"'
+        )
+
+
+class ConcurrentUpdate(Refusal):
+    """409: the machine is being replaced already."""
+
+    http_status = 409
+
+    def __init__(self) -> None:
+        super().__init__("aborted: machine update failed due to concurrent update")
+
+
+class FailedPrecondition(Refusal):
+    """412: the thing is not in a state that allows this."""
+
+    http_status = 412
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"failed_precondition: {text}")
+
+
+class StartRefused(FailedPrecondition):
+    """412: not startable now; `is_passing` when waiting and asking again can help."""
+
+    def __init__(self, text: str, *, is_passing: bool) -> None:
+        super().__init__(text)
+        self.is_passing = is_passing
+
+
+class Unprocessable(Refusal):
+    """422: understood and refused."""
+
+    http_status = 422
+
+
+class NameTaken(Unprocessable):
+    """422 with a status code: the app name is in use anywhere on the platform."""
+
+    code = "name_taken"
+
+    def __init__(self) -> None:
+        super().__init__("Validation failed: Name has already been taken")
+
+
+class NotImitated(Refusal):
+    """501: Fly could do this, or something in this; localfly does not pretend to."""
+
+    http_status = 501
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"localfly does not imitate {what}; see docs/localfly.md")

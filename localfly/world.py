@@ -1,0 +1,310 @@
+"""What exists on this laptop's Fly: organisations, apps, machines, volumes, secrets, addresses.
+
+Answers for the nouns, their marks of identity and the look-ups over them. What happens to a machine
+over time is `lifecycle`'s; requests, refusals in Fly's words and JSON shapes are `refusal` and `api*`'s.
+"""
+
+import asyncio
+import hashlib
+import secrets as randomness
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+DEFAULT_NETWORK = "default"
+
+Source = Literal["user", "proxy", "flyd"]
+
+
+@dataclass(slots=True)
+class Org:
+    """One organisation, its networks by name, and what it lets `fly-replay` do."""
+
+    slug: str
+    number: int
+    networks: dict[str, int] = field(default_factory=dict)
+    cross_network_replays: bool = False
+    replay_sources: set[str] = field(default_factory=set)  # organisations that may replay into this one
+    machines: "dict[str, Machine]" = field(default_factory=dict, repr=False)  # oldest change first
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One app secret; its value is for the machines only and never leaves through the API."""
+
+    name: str
+    digest: str
+    created_at: float
+    updated_at: float
+    value: str = field(repr=False)
+
+
+@dataclass(slots=True)
+class Volume:
+    """A volume; bound to a machine until that machine is finally destroyed."""
+
+    id: str
+    name: str
+    app_name: str
+    region: str
+    zone: str
+    size_gb: int
+    is_encrypted: bool
+    fstype: str
+    snapshot_retention: int
+    auto_backup_enabled: bool
+    created_at: float
+    updated_at: float
+    machine_id: str | None = None
+    deleted_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address through which an app is reached: public, or flycast in `network` (`fdaa:` prefix)."""
+
+    ip: str
+    region: str
+    is_shared: bool
+    created_at: float
+    network: str | None = None  # the callers' network, for a private address
+    org: str | None = None
+
+
+@dataclass(slots=True)
+class App:
+    """One app: in one organisation, on one network for ever."""
+
+    id: str
+    number: int
+    name: str
+    org: Org
+    network: str
+    created_at: float
+    machines: "dict[str, Machine]" = field(default_factory=dict, repr=False)
+    volumes: dict[str, Volume] = field(default_factory=dict, repr=False)
+    secrets: Mapping[str, Secret] = field(
+        default_factory=dict, repr=False
+    )  # replaced, never changed in place
+    secrets_version: int = 0
+    addresses: list[Address] = field(default_factory=list)
+    is_being_deleted: bool = False
+
+    def living(self) -> "Iterator[Machine]":
+        """The machines that are neither destroyed nor being destroyed, in order of creation."""
+        return (machine for machine in self.machines.values() if machine.is_living)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A time-limited right to change one machine; `nonce` proves it."""
+
+    nonce: str
+    expires_at: float
+    owner: str
+    description: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a machine: its `instance_id` and the config as it was submitted."""
+
+    instance_id: str
+    user_config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of a machine's history, as `GET …/events` shows it; `at` in unix seconds."""
+
+    id: str
+    type: str
+    status: str
+    source: Source
+    at: float
+    request: Mapping[str, Any] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Machine:
+    """One machine; `config` is what its current version was given, with the metadata of now."""
+
+    id: str
+    name: str
+    app: App = field(repr=False)
+    region: str
+    private_ip: str
+    created_at: float
+    updated_at: float
+    instance_id: str
+    state: str
+    config: Mapping[str, Any] = field(repr=False)
+    secrets: Mapping[str, Secret] = field(repr=False)  # the app's secrets when this version was launched
+    versions: list[Version] = field(default_factory=list, repr=False)
+    events: list[Event] = field(default_factory=list, repr=False)  # of this version, oldest first
+    lease: Lease | None = field(default=None, repr=False)
+    is_bound_to_run: bool = False  # what a launch, start or update in progress ends in
+    is_running: bool = False  # the runtime holds a guest or process for it
+    is_being_reaped: bool = False  # reads `stopped`, but the host has not cleaned up: no start yet
+    destroyed_at: float = 0.0
+    restarts: tuple[float, ...] = ()  # moments of recent restarts by the restart policy
+    waiters: list[asyncio.Future[None]] | None = field(default=None, repr=False)
+
+    @property
+    def is_living(self) -> bool:
+        """Whether it still holds its name: neither destroyed nor on the way there."""
+        return self.state not in ("destroying", "destroyed")
+
+    @property
+    def services(self) -> list[Mapping[str, Any]]:
+        """The service objects of its config."""
+        return list(self.config.get("services") or ())
+
+    @property
+    def mount(self) -> Mapping[str, Any] | None:
+        """Its one mount, if any: `volume` (id), `path`."""
+        mounts = self.config.get("mounts") or ()
+        return mounts[0] if mounts else None
+
+
+class World:
+    """All organisations and apps, one namespace of app names, and the clock (unix seconds) they share."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.orgs: dict[str, Org] = {}
+        self.apps: dict[str, App] = {}
+        self.machines: dict[str, Machine] = {}
+        self._numbers = 0
+        self._networks = 0
+
+    def add_org(self, slug: str) -> Org:
+        """The organisation of that slug, made if it is new."""
+        if slug not in self.orgs:
+            self.orgs[slug] = Org(slug, len(self.orgs) + 1)
+            self.join_network(self.orgs[slug], DEFAULT_NETWORK)
+        return self.orgs[slug]
+
+    def join_network(self, org: Org, name: str) -> int:
+        """The number of that network; a network comes into being when it is first named, for ever."""
+        if name not in org.networks:
+            self._networks += 1
+            org.networks[name] = self._networks
+        return org.networks[name]
+
+    def add_app(self, name: str, *, org: str, network: str = DEFAULT_NETWORK) -> App:
+        """A new app on that network of an organisation; the name must be free and lawful (caller's check)."""
+        owner = self.add_org(org)
+        self.join_network(owner, network)
+        self._numbers += 1
+        app = App(
+            id=randomness.token_hex(7),
+            number=self._numbers,
+            name=name,
+            org=owner,
+            network=network,
+            created_at=self.clock(),
+        )
+        self.apps[name] = app
+        return app
+
+    def add_machine(
+        self,
+        app: App,
+        *,
+        name: str,
+        region: str,
+        config: Mapping[str, Any],
+        submitted: Mapping[str, Any],
+        secrets: Mapping[str, Secret],
+        volume: Volume | None = None,
+    ) -> Machine:
+        """A new machine in state `created`, with its first version, bound to its volume; nothing runs yet."""
+        now = self.clock()
+        machine_id = _fresh(self.machines)
+        machine = Machine(
+            id=machine_id,
+            name=name,
+            app=app,
+            region=region,
+            private_ip=private_ip(app.org.networks[app.network], machine_id),
+            created_at=now,
+            updated_at=now,
+            instance_id=ulid(now),
+            state="created",
+            config=config,
+            secrets=secrets,
+        )
+        machine.versions.append(Version(machine.instance_id, submitted))
+        app.machines[machine_id] = self.machines[machine_id] = app.org.machines[machine_id] = machine
+        if volume is not None:
+            volume.machine_id, volume.updated_at = machine_id, now
+        return machine
+
+    def free_volume(self, machine: Machine) -> None:
+        """Unbind the volume of a machine that is finally destroyed."""
+        volume = machine.app.volumes.get(machine.mount["volume"]) if machine.mount else None
+        if volume is not None and volume.machine_id == machine.id:
+            volume.machine_id, volume.updated_at = None, self.clock()
+
+    def forget_app(self, app: App) -> None:
+        """Take a deleted app away with all that it holds; its name is free."""
+        for machine in list(app.machines.values()):
+            self.forget_machine(machine)
+        self.apps.pop(app.name, None)
+
+    def forget_machine(self, machine: Machine) -> None:
+        """Take a destroyed machine out of every list."""
+        for holder in (self.machines, machine.app.machines, machine.app.org.machines):
+            holder.pop(machine.id, None)
+
+    def touch(self, machine: Machine) -> None:
+        """Note that a machine changed now, and wake those who wait for it."""
+        machine.updated_at = self.clock()
+        rows = machine.app.org.machines
+        if rows.pop(machine.id, None) is not None:
+            rows[machine.id] = machine
+        self.wake(machine)
+
+    def wake(self, machine: Machine) -> None:
+        """Let everyone who waits for it look again."""
+        waiters, machine.waiters = machine.waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def set_secrets(self, app: App, values: Mapping[str, str | None]) -> int:
+        """Set names, or remove those with None, in one step; returns the app's new secrets version."""
+        now = self.clock()
+        after = dict(app.secrets)
+        changes = {name: value for name, value in values.items() if value is not None or name in after}
+        for name, value in changes.items():
+            before = after.pop(name, None)
+            if value is not None:
+                digest = hashlib.blake2b(f"{name}\n{value}".encode(), digest_size=16, key=app.id.encode())
+                born = before.created_at if before else now
+                after[name] = Secret(name, digest.hexdigest(), born, now, value)
+        if changes:
+            app.secrets = after
+            app.secrets_version += 1
+        return app.secrets_version
+
+
+def ulid(now: float) -> str:
+    """26 characters like Fly's instance ids: 48 bits of milliseconds, then 80 random ones."""
+    number = (int(now * 1000) << 80) | randomness.randbits(80)
+    return "".join("0123456789ABCDEFGHJKMNPQRSTVWXYZ"[(number >> shift) & 31] for shift in range(125, -5, -5))
+
+
+def private_ip(network: int, machine_id: str) -> str:
+    """The 6PN address: the network's number in the 32 bits after `fdaa`, then host and machine."""
+    host, high, low = machine_id[2:6], machine_id[6:10], machine_id[10:14]
+    groups = ("fdaa", f"{network >> 16:x}", f"{network & 0xFFFF:x}", "a7b")
+    return ":".join((*groups, *(f"{int(group, 16):x}" for group in (host, high, low)), "2"))
+
+
+def _fresh(taken: Mapping[str, object]) -> str:
+    while (machine_id := randomness.token_hex(7)) in taken:
+        pass
+    return machine_id
