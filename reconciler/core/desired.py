@@ -1,8 +1,19 @@
-"""What one user app should be on Fly: every reference followed, every default filled in, every name fixed."""
+"""What one user app should be on Fly: every reference followed, every default filled in, every name fixed.
 
+Answers for names, marks' contents and the resolved config. Whether documents hold is `spec`'s; what Fly
+makes of the config is `defaults`'.
+"""
+
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from reconciler.core.kinds import GroupSpec, MountSpec, volume_name
+from reconciler.core.overlay import merge_patch, sent_config, template_config
+from reconciler.core.reference import hosts_of
+from reconciler.core.spec import Specs
 
 Json = Any  # a value that json.dumps takes; machine configs are kept verbatim, in Fly's own field names
 
@@ -52,3 +63,80 @@ class DesiredApp:
     )  # keyed digest over the desired values; None: values unknown here, not compared
     key_id: str | None  # names the root key; None: unknown here
     corrects_drift: bool
+
+
+KEY_NAMES = ("PRESHARED_KEY", "PRESHARED_KEY_MANAGEMENT")  # as in Fly's guide
+MOUNT_FIELDS = {"path", "extend_threshold_percent", "add_size_gb", "size_gb_limit"}
+
+
+def resolve(specs: Specs, name: str, *, secrets_digest: str | None, key_id: str | None) -> DesiredApp:
+    """The user app `name`, which must be one of `specs.users`; never fails for one of those."""
+    spec = specs.users[name]
+    if specs.fleet is None:
+        raise KeyError(name)  # without a fleet there are no users
+    fleet = specs.fleet.spec
+    regions = spec.regions or fleet.regions
+    return DesiredApp(
+        name=name,
+        app_name=fleet.app_name.replace("{name}", name),
+        org=fleet.org,
+        network=f"{fleet.installation}-{name}",
+        owner=f"{fleet.installation}.{name}",
+        owner_label=f"RECONCILER_OWNER_{fleet.installation.upper()}",
+        hosts=hosts_of(name, spec, specs.router),
+        machines=tuple(machine for group in spec.machines for machine in _slots(specs, group, regions)),
+        secret_names=tuple(sorted(spec.secrets)),
+        key_names=KEY_NAMES if specs.auth != "none" else (),
+        secrets_digest=secrets_digest,
+        key_id=key_id,
+        corrects_drift=fleet.drift == "correct",
+    )
+
+
+def _slots(specs: Specs, group: GroupSpec, regions: tuple[str, ...]) -> list[DesiredMachine]:
+    config = _resolved_config(specs, group)
+    slots = []
+    for number in range(group.count):
+        mount = _mount(group.name, group.mount, number) if group.mount else None
+        slots.append(
+            DesiredMachine(
+                slot=f"{group.name}-{number}",
+                regions=regions,
+                config=config,
+                mount=mount,
+                skip_launch=group.skip_launch,
+                may_sleep=group.skip_launch
+                or any(service["autostart"] for service in config.get("services") or ()),
+                spec_hash=_spec_hash(config, mount),
+            )
+        )
+    return slots
+
+
+def _resolved_config(specs: Specs, group: GroupSpec) -> dict[str, Json]:
+    template = specs.machines[group.template]
+    services = None if template.services is None else [specs.services[name] for name in template.services]
+    config = template_config(template.config, services)
+    if group.config is not None:
+        config = merge_patch(config, group.config)
+    return sent_config(config)
+
+
+def _mount(group: str, mount: MountSpec, number: int) -> DesiredMount:
+    given = mount.model_dump(exclude_none=True, exclude={"name", "size_gb"})
+    return DesiredMount(
+        volume_name=volume_name(group, mount.name, number),
+        path=mount.path,
+        size_gb=mount.size_gb,
+        create={field: value for field, value in given.items() if field not in MOUNT_FIELDS},
+        config={field: value for field, value in given.items() if field in MOUNT_FIELDS},
+    )
+
+
+def _spec_hash(config: Mapping[str, Json], mount: DesiredMount | None) -> str:
+    """SHA-256 over canonical JSON: the order and spelling of the YAML do not count, every value does."""
+    volume = None
+    if mount is not None:
+        volume = [mount.volume_name, mount.size_gb, dict(mount.create), dict(mount.config)]
+    text = json.dumps([config, volume], sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

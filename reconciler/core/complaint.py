@@ -1,0 +1,131 @@
+"""What a model says about a document, in words for the person who wrote it.
+
+Answers for turning pydantic's errors into problems. Which fields there are is `kinds`' business.
+"""
+
+from collections.abc import Callable, Iterator
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from reconciler.core.document import Document, Path
+from reconciler.core.problem import Problem, did_you_mean, one_of, quote
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+_COLLECTIONS = ("a list", "a mapping")
+
+
+def complaints(
+    document: Document, error: ValidationError, model: type[BaseModel], *, below: Path = ()
+) -> Iterator[Problem]:
+    """One problem for each error; `below` is where in the document the validated value stands."""
+    for detail in error.errors(include_url=False):
+        if detail["type"] == "too_short" and detail["input"]:
+            continue  # pydantic counts only the items that hold, and has complained about the others
+        path = (*below, *(step for step in detail["loc"] if step != "[key]"))
+        yield document.problem(
+            path, message(detail, model, document, path), at_key=detail["type"] == "extra_forbidden"
+        )
+
+
+def message(detail: ErrorDetails, model: type[BaseModel], document: Document, path: Path) -> str:
+    """What is wrong and what was expected; the value is quoted only where it cannot be a secret's."""
+    kind = detail["type"]
+    if kind in _EXPECTED:
+        return _wrong_type(detail["input"], _EXPECTED[kind], document.place(path).raw)
+    if kind == "extra_forbidden":
+        known = fields_at(model, detail["loc"][:-1])
+        guess = did_you_mean(str(detail["loc"][-1]), known)
+        return f"unknown field{guess or '; expected one of ' + one_of(sorted(known), at_most=len(known))}"
+    if kind in _WORDING:
+        return _WORDING[kind](detail["input"], detail.get("ctx", {}))
+    return detail["msg"][:1].lower() + detail["msg"][1:]
+
+
+def fields_at(model: Any, path: Path) -> frozenset[str]:
+    """The field names that the model knows at this place; none where any name may stand."""
+    for step in path:
+        model = _inside(model, step)
+    kind = _bare(model)
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return frozenset()
+    return frozenset(field.alias or name for name, field in kind.model_fields.items())
+
+
+def _inside(model: Any, step: str | int) -> Any:
+    kind = _bare(model)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        for name, field in kind.model_fields.items():
+            if step in (name, field.alias):
+                return field.annotation
+        return None
+    arguments = get_args(kind)
+    if get_origin(kind) is dict:
+        return arguments[1]
+    return arguments[0] if arguments else None
+
+
+def _bare(annotation: Any) -> Any:
+    """Without `Annotated[…]` and without `| None`."""
+    while True:
+        origin = get_origin(annotation)
+        if origin is Annotated:
+            annotation = get_args(annotation)[0]
+        elif origin in (Union, UnionType):
+            annotation = next((kind for kind in get_args(annotation) if kind is not type(None)), None)
+        else:
+            return annotation
+
+
+def _wrong_type(value: Any, expected: str, raw: str | None) -> str:
+    if value is None:
+        return f"is empty; expected {expected}"
+    if expected == "text" and isinstance(value, bool | int | float):
+        what = "a truth value" if isinstance(value, bool) else "a number"
+        return f"{raw or quote(value)} is {what}, not text; put it in quotes"
+    if isinstance(value, str):
+        # Where a mapping or a list belongs, a text may be a secret that somebody pasted.
+        found = "text stands here" if expected in _COLLECTIONS else f"{quote(value)} is text"
+        return f"{found}; expected {expected}"
+    return f"{quote(value)} stands here; expected {expected}"
+
+
+def _not_one_of(value: Any, limits: dict[str, Any]) -> str:
+    names = [name.strip("'") for name in str(limits["expected"]).replace(" or ", ", ").split(", ")]
+    guess = did_you_mean(value, names) if isinstance(value, str) else ""
+    return f"{quote(value)} is not accepted; expected {' or '.join(names)}{guess}"
+
+
+def _out_of_range(value: Any, limits: dict[str, Any]) -> str:
+    words = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
+    bounds = " and ".join(f"{words[name]} {limit}" for name, limit in limits.items())
+    return f"{quote(value)} is out of range; expected {bounds}"
+
+
+_WORDING: dict[str, Callable[[Any, dict[str, Any]], str]] = {
+    "wording": lambda _value, limits: str(limits["message"]),
+    "missing": lambda _value, _limits: "is missing",
+    "literal_error": _not_one_of,
+    "greater_than_equal": _out_of_range,
+    "less_than_equal": _out_of_range,
+    "greater_than": _out_of_range,
+    "less_than": _out_of_range,
+    "too_short": lambda _value, _limits: "is empty; expected at least one",
+    "string_too_short": lambda _value, _limits: "is empty; expected text",
+    "string_too_long": lambda value, limits: (
+        f"{quote(value)} is too long: {len(value)} characters, at most {limits['max_length']}"
+    ),
+}

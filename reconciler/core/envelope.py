@@ -1,0 +1,96 @@
+"""One file's documents, each checked by itself.
+
+Answers for kind, name and fields. What documents say about each other is `reference`'s.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from reconciler.core.complaint import complaints
+from reconciler.core.document import Document, Lost, documents
+from reconciler.core.kinds import KINDS
+from reconciler.core.problem import Problem, did_you_mean, one_of, quote
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A document that holds by itself."""
+
+    kind: str
+    name: str
+    spec: Any = field(repr=False)
+    document: Document = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A document that does not hold and still says whose it is. `kind` may be none of ours."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one file says."""
+
+    held: tuple[Held, ...] = ()
+    broken: tuple[Broken, ...] = ()
+    lost: tuple[Lost, ...] = ()  # whose kind and name nobody knows
+    problems: tuple[Problem, ...] = ()
+
+
+def read(file: str, text: str, *, env_prefix: str) -> Reading:
+    """Every document of one file; depends on nothing else, so that it may be kept while the text stays."""
+    held: list[Held] = []
+    broken: list[Broken] = []
+    lost: list[Lost] = []
+    problems: list[Problem] = []
+    for document, found in documents(file, text):
+        problems += found
+        if isinstance(document, Lost):
+            lost.append(document)
+            continue
+        result, complained = _check(document, env_prefix) if not found else (_salvage(document), ())
+        problems += complained
+        match result:
+            case Held():
+                held.append(result)
+            case Broken():
+                broken.append(result)
+            case Lost():
+                lost.append(result)
+    return Reading(tuple(held), tuple(broken), tuple(lost), tuple(problems))
+
+
+def _check(document: Document, env_prefix: str) -> tuple[Held | Broken | Lost, tuple[Problem, ...]]:
+    value = document.value
+    if not isinstance(value, dict):
+        expected = "a document is a mapping with apiVersion, kind, metadata and spec"
+        return Lost(document.text), (document.problem((), f"this is {quote(value)}; {expected}"),)
+    kind = value.get("kind")
+    if kind is None:
+        return _salvage(document), (
+            document.problem(("kind",), f"is missing; expected one of {one_of(sorted(KINDS))}"),
+        )
+    if not isinstance(kind, str) or kind not in KINDS:
+        expected = did_you_mean(kind, KINDS) if isinstance(kind, str) else ""
+        expected = expected or f"; expected one of {one_of(sorted(KINDS))}"
+        return _salvage(document), (document.problem(("kind",), f"{quote(kind)} is not a kind{expected}"),)
+    try:
+        envelope = KINDS[kind].model_validate(value, context={"env_prefix": env_prefix})
+    except ValidationError as error:
+        return _salvage(document), tuple(complaints(document, error, KINDS[kind]))
+    return Held(kind, envelope.metadata.name, envelope.spec, document), ()
+
+
+def _salvage(document: Document) -> Broken | Lost:
+    match document.value:
+        case {"metadata": {"name": str(name)}, **rest}:
+            kind = rest.get("kind")
+            return Broken(kind if isinstance(kind, str) else "", name)
+    return Lost(document.text)

@@ -1,0 +1,178 @@
+"""A folder of YAML, or one file: read whole, and watched.
+
+Answers for what is on the disk and what could not be read. What it says is `core.spec`'s.
+"""
+
+import asyncio
+import hashlib
+import os
+import stat
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+from watchfiles import Change, awatch
+
+from reconciler.core.envelope import Reading, read
+from reconciler.core.spec import ENV_PREFIX, Specs, Unreadable, assemble
+
+SUFFIXES = (".yaml", ".yml")
+LARGEST_FILE_BYTES = 64 * 1024 * 1024
+DEBOUNCE_MS = 300  # editors and git write several files at once
+LOOK_AGAIN_MS = 2_000  # a watched folder that is replaced by another sends no event
+
+Content = Reading | Unreadable
+
+
+class Source:
+    """The specs below one path. Files that did not change since the last reading are not parsed again."""
+
+    def __init__(self, path: Path | str, *, env_prefix: str = ENV_PREFIX) -> None:
+        self._root = Path(path)
+        self._env_prefix = env_prefix
+        self._kept: dict[str, tuple[bytes, Reading]] = {}  # file → hash of its bytes, what it says
+        self._seen: object = None
+
+    def read(self) -> Specs:
+        """Every `.yaml` and `.yml` file of any depth, sorted; never fails: trouble is among the problems.
+
+        Names that begin with a dot are passed over, each file is read once however many links lead to
+        it, and a link that leads out of the folder is not followed.
+        """
+        contents = dict(self._contents())
+        self._kept = {file: kept for file, kept in self._kept.items() if file in contents}
+        self._seen = self._fingerprint(contents)
+        return assemble(contents, root=str(self._root))
+
+    async def watch(self, stop: asyncio.Event) -> AsyncIterator[Specs]:
+        """The specs again each time that they have changed since the last reading, until `stop` is set."""
+        while not stop.is_set():
+            folder = self._root if self._root.is_dir() else self._root.parent
+            identity = _identity(folder)
+            if identity is None:
+                await _pause(stop, LOOK_AGAIN_MS / 1000)
+                if _identity(folder) is not None:
+                    yield await asyncio.to_thread(self.read)
+                continue
+            looks = awatch(
+                folder,
+                watch_filter=_worth_a_look,
+                debounce=DEBOUNCE_MS,
+                stop_event=stop,
+                rust_timeout=LOOK_AGAIN_MS,
+                yield_on_timeout=True,
+                recursive=folder == self._root,
+                ignore_permission_denied=True,
+            )
+            may_have_missed = True  # what changed after the last reading and before the watch began
+            async with aclosing(looks) as events:
+                async for changes in events:
+                    replaced = _identity(folder) != identity or (folder == self._root) != self._root.is_dir()
+                    if changes or replaced or may_have_missed:
+                        may_have_missed = False
+                        before = self._seen
+                        specs = await asyncio.to_thread(self.read)
+                        if self._seen != before:
+                            yield specs
+                    if replaced:
+                        break
+
+    def _contents(self) -> Iterator[tuple[str, Content]]:
+        try:
+            top = self._root.resolve(strict=True)
+            is_folder = stat.S_ISDIR(top.stat().st_mode)
+        except (OSError, RuntimeError) as error:
+            yield str(self._root), Unreadable(_reason(error))
+            return
+        if is_folder:
+            yield from self._below(self._root, top, set())
+        else:
+            yield str(self._root), self._file(self._root, top)
+
+    def _below(self, folder: Path, top: Path, seen: set[tuple[int, int]]) -> Iterator[tuple[str, Content]]:
+        """Depth first and sorted. `seen` holds what links have led to: a loop ends, nothing is read twice."""
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            yield str(folder), Unreadable(_reason(error))
+            return
+        # Links come last, so that a file is shown under its own name.
+        for entry in sorted(entries, key=lambda entry: entry.is_symlink()):
+            if entry.name.startswith("."):
+                continue
+            path = folder / entry.name
+            is_spec = entry.name.endswith(SUFFIXES)
+            try:
+                target = path.resolve(strict=True)
+                status = target.stat()
+            except (OSError, RuntimeError) as error:
+                if is_spec or not entry.is_symlink():
+                    yield str(path), Unreadable(_reason(error))
+                continue
+            is_folder = stat.S_ISDIR(status.st_mode)
+            if not (is_folder or is_spec):
+                continue
+            if not target.is_relative_to(top):
+                yield str(path), Unreadable(f"it is a link that leads out of {self._root}")
+            elif (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                if is_folder:
+                    yield from self._below(path, top, seen)
+                else:
+                    yield str(path), self._file(path, target)
+
+    def _file(self, path: Path, target: Path) -> Content:
+        try:
+            if not target.is_file():  # reading a pipe would wait for ever
+                return Unreadable("it is not an ordinary file")
+            with target.open("rb") as file:
+                content = file.read(LARGEST_FILE_BYTES + 1)
+        except OSError as error:
+            return Unreadable(_reason(error))
+        if len(content) > LARGEST_FILE_BYTES:
+            return Unreadable(f"it is larger than {LARGEST_FILE_BYTES // 1024 // 1024} MiB")
+        digest = hashlib.sha256(content).digest()
+        kept = self._kept.get(str(path))
+        if kept is not None and kept[0] == digest:
+            return kept[1]
+        try:
+            text = content.decode()
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            return Unreadable(f"line {line} is not UTF-8 text; save it as UTF-8")
+        reading = read(str(path), text, env_prefix=self._env_prefix)
+        self._kept[str(path)] = digest, reading
+        return reading
+
+    def _fingerprint(self, contents: dict[str, Content]) -> object:
+        return {
+            file: content if isinstance(content, Unreadable) else self._kept[file][0]
+            for file, content in contents.items()
+        }
+
+
+def _worth_a_look(_change: Change, path: str) -> bool:
+    # Folders have no suffix of ours and matter too: one that is moved away takes its files along.
+    return ".git" not in Path(path).parts
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[0].lower() + error.strerror[1:]
+    return "its links lead in a circle"
