@@ -17,7 +17,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 import httpx
 
@@ -128,9 +128,17 @@ async def finished(
     return Finished(code, out, err)
 
 
+@overload
 async def until(
-    condition: Callable[[], T | Awaitable[T]], *, within_s: float = 10, what: str = "the condition"
-) -> T:
+    condition: Callable[[], Awaitable[T]], *, within_s: float = 10, what: str = "the condition"
+) -> T: ...
+
+
+@overload
+async def until(condition: Callable[[], T], *, within_s: float = 10, what: str = "the condition") -> T: ...
+
+
+async def until(condition: Callable[[], Any], *, within_s: float = 10, what: str = "the condition") -> Any:
     """Ask again and again until the answer is truthy, and return it; a refused connection means not yet."""
     deadline = time.monotonic() + within_s
     last: object = None
@@ -184,6 +192,16 @@ def family(pid: int) -> frozenset[int]:
 def living(pids: frozenset[int]) -> frozenset[int]:
     """Those of `pids` that still run; a zombie does not."""
     return pids & frozenset(pid for pid, _ in _parents())
+
+
+def command(pid: int) -> str:
+    """The command line of a running process."""
+    path = Path(f"/proc/{pid}/cmdline")
+    if path.exists():
+        return path.read_text().replace("\0", " ")
+    return subprocess.run(
+        ["ps", "-o", "args=", "-p", str(pid)], check=False, capture_output=True, text=True
+    ).stdout
 
 
 def _parents() -> list[tuple[int, int]]:

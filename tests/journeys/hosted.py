@@ -1,0 +1,84 @@
+"""localfly's Machines API on a socket inside the test, with a place to stand between request and answer."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from localfly.api import create_api
+from localfly.journal import Journal
+from localfly.lifecycle import Lifecycle, Timings
+from localfly.world import World
+from tests.localfly.inprocess import NothingRuns
+
+TOKEN = "laptop-token"
+QUICK = Timings(
+    create_s=0.01, start_s=0.01, stop_s=0.01, reap_s=0.01, replace_s=0.01, destroy_s=0.01, restart_s=0.01
+)
+
+Between = Callable[[str, str, Callable[[], Awaitable[None]]], Awaitable[None]]
+"""`between(method, path, handle)`: await `handle()` to let the request have its effect and its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    world: World
+    url: str
+
+
+@contextlib.asynccontextmanager
+async def hosted_api(between: Between, *, orgs: tuple[str, ...] = ("acme",)) -> AsyncIterator[Hosted]:
+    """A world whose machines change state at once and run nothing; every request goes through `between`."""
+    world, journal = World(time.time), Journal(time.time)
+    for slug in orgs:
+        world.add_org(slug)
+    async with Lifecycle(world, NothingRuns(), QUICK) as lifecycle:
+        api = create_api(world, lifecycle, tokens={TOKEN: None}, journal=journal)
+        async with _served(_Between(api, between)) as port:
+            yield Hosted(world, f"http://127.0.0.1:{port}")
+
+
+class _Between:
+    def __init__(self, app: ASGIApp, between: Between) -> None:
+        self._app = app
+        self._between = between
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def handle() -> None:
+            await self._app(scope, receive, send)
+
+        await self._between(scope["method"], scope["path"], handle)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that leaves the test's signals alone and says when it is up."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _served(app: ASGIApp) -> AsyncIterator[int]:
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_config=None, access_log=False)
+    server = _Server(config)
+    task = asyncio.create_task(server.serve())
+    try:
+        await server.is_up.wait()
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = server.force_exit = True
+        await task
