@@ -3,12 +3,11 @@
 Answers for turning pydantic's errors into problems. Which fields there are is `kinds`' business.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from reconciler.core.document import Document, Path
 from reconciler.core.problem import Problem, did_you_mean, one_of, quote
@@ -29,10 +28,17 @@ _COLLECTIONS = ("a list", "a mapping")
 
 
 def complaints(
-    document: Document, error: ValidationError, model: type[BaseModel], *, below: Path = ()
+    document: Document,
+    error: ValidationError,
+    model: type[BaseModel],
+    *,
+    below: Path = (),
+    only_unknown_fields: bool = False,
 ) -> Iterator[Problem]:
     """One problem for each error; `below` is where in the document the validated value stands."""
     for detail in error.errors(include_url=False):
+        if only_unknown_fields and detail["type"] != "extra_forbidden":
+            continue
         if detail["type"] == "too_short" and detail["input"]:
             continue  # pydantic counts only the items that hold, and has complained about the others
         path = (*below, *(step for step in detail["loc"] if step != "[key]"))
@@ -41,7 +47,7 @@ def complaints(
         )
 
 
-def message(detail: ErrorDetails, model: type[BaseModel], document: Document, path: Path) -> str:
+def message(detail: Mapping[str, Any], model: type[BaseModel], document: Document, path: Path) -> str:
     """What is wrong and what was expected; the value is quoted only where it cannot be a secret's."""
     kind = detail["type"]
     if kind in _EXPECTED:
@@ -52,7 +58,8 @@ def message(detail: ErrorDetails, model: type[BaseModel], document: Document, pa
         return f"unknown field{guess or '; expected one of ' + one_of(sorted(known), at_most=len(known))}"
     if kind in _WORDING:
         return _WORDING[kind](detail["input"], detail.get("ctx", {}))
-    return detail["msg"][:1].lower() + detail["msg"][1:]
+    text = str(detail["msg"])
+    return text[:1].lower() + text[1:]
 
 
 def fields_at(model: Any, path: Path) -> frozenset[str]:
@@ -116,7 +123,7 @@ def _out_of_range(value: Any, limits: dict[str, Any]) -> str:
 
 
 _WORDING: dict[str, Callable[[Any, dict[str, Any]], str]] = {
-    "wording": lambda _value, limits: str(limits["message"]),
+    "value_error": lambda _value, limits: str(limits["error"]),
     "missing": lambda _value, _limits: "is missing",
     "literal_error": _not_one_of,
     "greater_than_equal": _out_of_range,

@@ -94,8 +94,8 @@ def _machine(held: Held, libraries: Libraries, may_be_lost: MayBeLost) -> Findin
         try:
             MachineConfig.model_validate(template_config(spec.config, _services(spec, libraries)))
         except ValidationError as error:
-            for detail in error.errors(include_url=False):
-                yield held.document.problem(("spec", "services"), detail["msg"])
+            for problem in complaints(held.document, error, MachineConfig):
+                yield held.document.problem(("spec", "services"), problem.message)
 
 
 def _user_app(held: Held, libraries: Libraries, may_be_lost: MayBeLost) -> Findings:
@@ -130,12 +130,9 @@ def _resolved_config(held: Held, path: Path, index: int, libraries: Libraries) -
     config = template_config(template.config, _services(template, libraries))
     if group.config is not None:
         config = merge_patch(config, group.config)
-        said: set[Path] = set()
-        for problem, where in _overlay_problems(held, path, group.config, config):
-            if where not in said:
-                said.add(where)
-                yield problem
-        if said:
+        problems = _overlay_problems(held, (*path, "config"), group.config, config)
+        yield from problems
+        if problems:
             return
     if config.get("image") is None and not config.get("containers"):
         yield held.document.problem(
@@ -143,20 +140,18 @@ def _resolved_config(held: Held, path: Path, index: int, libraries: Libraries) -
         )
 
 
-def _overlay_problems(held: Held, path: Path, overlay: Json, merged: Json) -> Iterator[tuple[Problem, Path]]:
-    below = (*path, "config")
-    for value in (overlay, merged):
+def _overlay_problems(held: Held, path: Path, overlay: Json, merged: Json) -> list[Problem]:
+    found: dict[str, Problem] = {}
+    # In the overlay alone nothing need be whole, and null removes; an unknown field is wrong even so.
+    for value, only_unknown_fields in ((overlay, True), (merged, False)):
         try:
             MachineConfig.model_validate(value)
         except ValidationError as error:
-            for detail, problem in zip(
-                error.errors(include_url=False),
-                complaints(held.document, error, MachineConfig, below=below),
-                strict=True,
+            for problem in complaints(
+                held.document, error, MachineConfig, below=path, only_unknown_fields=only_unknown_fields
             ):
-                # In the overlay alone nothing need be whole, and null removes; a name is wrong even so.
-                if value is merged or detail["type"] == "extra_forbidden":
-                    yield problem, tuple(detail["loc"])
+                found.setdefault(problem.path, problem)
+    return list(found.values())
 
 
 def _services(spec: MachineSpec, libraries: Libraries) -> list[Json] | None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
-from pydantic_core import PydanticCustomError
 
 from reconciler.core.problem import did_you_mean, one_of, quote
 
@@ -31,9 +30,9 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-def wrong(message: str) -> PydanticCustomError:
-    """An error whose text reaches the person as it is."""
-    return PydanticCustomError("wording", "{message}", {"message": message})
+def wrong(message: str) -> ValueError:
+    """An error for a validator to raise, whose text reaches the person as it is."""
+    return ValueError(message)
 
 
 def _matching(pattern: str, expected: str, *, at_most: int | None = None) -> Callable[[str], str]:
