@@ -275,10 +275,11 @@ function pairs(flat: readonly string[]): Header[] {
 }
 
 function forgetSource(request: IncomingMessage): void {
-  const kept = pairs(request.rawHeaders).filter(([name]) => name.toLowerCase() !== "fly-replay-src");
-  request.rawHeaders.splice(0, request.rawHeaders.length, ...kept.flat());
+  // Node makes the two objects from the list when they are first read, so the list comes last.
   delete request.headers["fly-replay-src"];
   delete request.headersDistinct["fly-replay-src"];
+  const kept = pairs(request.rawHeaders).filter(([name]) => name.toLowerCase() !== "fly-replay-src");
+  request.rawHeaders.splice(0, request.rawHeaders.length, ...kept.flat());
 }
 
 type Value = number | string | readonly string[] | undefined;

@@ -27,7 +27,7 @@ def typescript() -> Any:
         [str(HERE / "vectors.ts"), str(FILE)], return_completed_process=True, capture_output=True, timeout=60
     )
     assert isinstance(done, subprocess.CompletedProcess)
-    assert done.returncode == 0, done.stderr.decode()
+    assert done.returncode == 0, str(done.stderr)
     return json.loads(done.stdout)
 
 

@@ -1,0 +1,127 @@
+/**
+ * A node:http server and a fetch handler behind guard.ts, and clients that try both; prints what each got as JSON.
+ *
+ * The assertions are test_guard_node.py's.
+ */
+import { createServer, request as ask } from "node:http";
+import type { IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import { connect } from "node:net";
+import { guardFetch, guardNode, guardUpgrade } from "../../router/guard.ts";
+import type { Options } from "../../router/guard.ts";
+
+const { environ, now, source, host } = JSON.parse(process.argv[2]);
+const options: Options = { purpose: "public", port: [80, 443], environ, now: () => now };
+const steering = { "Fly-Replay": "app=acme-bob", "fly-replay-cache": "x/*", "x-own": "kept" };
+const replayType = "application/vnd.fly.replay+json";
+const reached: unknown[] = [];
+
+function note(request: IncomingMessage): void {
+  const sources = [request.headers["fly-replay-src"], request.headersDistinct["fly-replay-src"]];
+  const raw = request.rawHeaders.filter((text) => text.toLowerCase() === "fly-replay-src");
+  reached.push([request.url, sources.filter(Boolean).length + raw.length]);
+}
+
+const server = createServer(
+  guardNode((request, response) => {
+    note(request);
+    switch (request.url) {
+      case "/object":
+        response.writeHead(201, "Made", { ...steering, "content-type": replayType });
+        break;
+      case "/list":
+        response.writeHead(201, ["Fly-Replay", "app=x", "x-own", "kept", "Content-Type", replayType]);
+        break;
+      case "/pairs":
+        // @ts-expect-error: node takes a list of pairs as well
+        response.writeHead(201, [["Fly-Replay", "app=x"], ["x-own", "kept"]]);
+        break;
+      default:
+        response.statusCode = 201;
+        for (const [name, value] of Object.entries(steering)) response.setHeader(name, value);
+        response.setHeader("Content-Type", replayType);
+        response.appendHeader("fly-replay-cache-ttl-secs", "60");
+    }
+    request.pipe(response);
+  }, options),
+);
+server.on(
+  "upgrade",
+  guardUpgrade((request, socket) => {
+    note(request);
+    socket.end("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
+  }, options),
+);
+
+type Got = { status?: number; body: string; headers: Record<string, unknown> };
+
+function get(port: number, path: string, headers: Record<string, string | string[]>, method = "GET"): Promise<Got> {
+  return new Promise((resolve, reject) => {
+    const sent = ask({ port, host: "127.0.0.1", path, method, headers: { host, ...headers } }, (answer) => {
+      let body = "";
+      answer.on("data", (part) => (body += part));
+      answer.on("end", () => resolve({ status: answer.statusCode, body, headers: answer.headers }));
+    });
+    sent.on("error", reject);
+    sent.end(method === "POST" ? "body" : undefined);
+  });
+}
+
+function upgrade(port: number, lines: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let answer = "";
+    const socket = connect(port, "127.0.0.1", () =>
+      socket.write(`GET /healthz HTTP/1.1\r\nhost: ${host}\r\nconnection: upgrade\r\nupgrade: x\r\n${lines}\r\n`),
+    );
+    socket.on("data", (part) => (answer += part));
+    socket.on("end", () => resolve(answer.split("\r\n")[0]));
+    socket.on("error", reject);
+  });
+}
+
+const good = { "fly-replay-src": source };
+const fetched: unknown[] = [];
+const handler = guardFetch(async (request: Request) => {
+  fetched.push([new URL(request.url).pathname, request.headers.has("fly-replay-src"), await request.text()]);
+  return new Response("hello", { status: 201, headers: { ...steering, "content-type": replayType } });
+}, options);
+
+async function fetching(path: string, headers: [string, string][], method = "GET"): Promise<Got> {
+  const body = method === "POST" ? "body" : undefined;
+  const answer = await handler(new Request(`https://${host}${path}`, { method, headers, body }));
+  return { status: answer.status, body: await answer.text(), headers: Object.fromEntries(answer.headers) };
+}
+
+server.listen(0, "127.0.0.1", async () => {
+  const { port } = server.address() as AddressInfo;
+  const pair: [string, string] = ["fly-replay-src", source];
+  const result = {
+    node: {
+      set: await get(port, "/set", good, "POST"),
+      object: await get(port, "/object", good),
+      list: await get(port, "/list", good),
+      pairs: await get(port, "/pairs", good),
+      none: await get(port, "/none", {}),
+      twice: await get(port, "/twice", { "fly-replay-src": [source, "t=1"] }),
+      health: await get(port, "/healthz", {}),
+      query: await get(port, "/healthz?x", {}),
+    },
+    upgrade: {
+      good: await upgrade(port, `fly-replay-src: ${source}\r\n`),
+      none: await upgrade(port, ""),
+    },
+    fetch: {
+      good: await fetching("/", [pair], "POST"),
+      none: await fetching("/none", []),
+      twice: await fetching("/twice", [pair, ["fly-replay-src", "t=1"]]),
+      health: await fetching("/healthz", []),
+      query: await fetching("/healthz?x", []),
+      otherHost: await fetching("/host", [pair, ["host", "bob.example.com"]]),
+    },
+    reached,
+    fetched,
+  };
+  server.close();
+  server.closeAllConnections();
+  process.stdout.write(JSON.stringify(result));
+});
