@@ -1,0 +1,97 @@
+"""The marks on a machine: metadata that says whose it is, what it was made from, which secrets it carries.
+
+Answers for reading and writing them. A tenant may be able to change the marks of its own machine, so they
+steer and never prove; what Fly recorded as submitted counts before what the machine shows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.core.desired import DesiredApp, DesiredMachine
+from reconciler.core.observed import ObservedMachine, Row
+
+Json = Any
+
+OWNER = "reconciler_owner"
+SLOT = "reconciler_slot"
+SPEC = "reconciler_spec"
+SECRETS = "reconciler_secrets"
+KEY = "reconciler_key"
+SECRET_NAMES = "reconciler_secret_names"  # noqa: S105 -- the name of a mark, no secret
+VERSION = "reconciler_version"
+OURS = frozenset({OWNER, SLOT, SPEC, SECRETS, KEY, SECRET_NAMES, VERSION})
+
+LABEL_PREFIX = "RECONCILER_"  # of secrets that are labels on the app: never unset
+
+
+@dataclass(frozen=True, slots=True)
+class Attested:
+    """Which secrets the machine's current version was launched with, as far as its marks say."""
+
+    secrets: str | None
+    key: str | None
+    names: frozenset[str]
+
+
+def attested(machine: ObservedMachine | Row) -> Attested:
+    """From what was submitted, when that has our marks: no tenant can have changed it; else the live ones."""
+    submitted = _submitted(machine)
+    marks = submitted if OWNER in submitted else machine.metadata
+    names = frozenset(name for name in (marks.get(SECRET_NAMES) or "").split(",") if name)
+    return Attested(marks.get(SECRETS), marks.get(KEY), names)
+
+
+def made_from(machine: ObservedMachine) -> str | None:
+    """The spec hash that the machine's current version was made from; None when no mark says so."""
+    return machine.metadata.get(SPEC) or _submitted(machine).get(SPEC)
+
+
+def carries_secrets(desired: DesiredApp, proof: Attested) -> bool:
+    """Whether the machine carries the secrets and replay keys it should; unknown values count as yes."""
+    if not desired.secret_names and not desired.key_names and not proof.names:
+        return True
+    secrets = desired.secrets_digest is None or desired.secrets_digest == proof.secrets
+    return secrets and (desired.key_id is None or desired.key_id == proof.key)
+
+
+def metadata(desired: DesiredApp, machine: DesiredMachine, proof: Attested | None) -> dict[str, str]:
+    """The spec's own metadata and our marks, for a create or update call; `reconciler_version` comes later.
+
+    Where the desired secrets are not known here, what `proof` says stays.
+    """
+    secrets = desired.secrets_digest or (proof and proof.secrets)
+    key = desired.key_id or (proof and proof.key)
+    names = ",".join(sorted({*desired.secret_names, *desired.key_names}))
+    marks = {
+        **(machine.config.get("metadata") or {}),
+        OWNER: desired.owner,
+        SLOT: machine.slot,
+        SPEC: machine.spec_hash,
+        SECRETS: secrets,
+        KEY: key,
+        SECRET_NAMES: names,
+    }
+    return {key: str(value) for key, value in marks.items() if value}  # an empty text would remove the key
+
+
+def is_verified(desired: DesiredApp, machine: DesiredMachine, found: ObservedMachine | Row) -> bool:
+    """Whether the marks say that just this version was made from just this spec, and was looked at after."""
+    marks = found.metadata
+    return (
+        marks.get(VERSION) == found.version
+        and marks.get(OWNER) == desired.owner
+        and marks.get(SLOT) == machine.slot
+        and marks.get(SPEC) == machine.spec_hash
+    )
+
+
+def missing(wanted: Mapping[str, str], found: ObservedMachine | Row) -> dict[str, str | None]:
+    """The metadata write that makes `found` carry `wanted` and the mark of its version; {}: nothing to do."""
+    target: dict[str, str | None] = {SECRET_NAMES: None, **wanted, VERSION: found.version}
+    return {key: target[key] for key in sorted(target) if found.metadata.get(key) != target[key]}
+
+
+def _submitted(machine: ObservedMachine | Row) -> Mapping[str, str]:
+    config = machine.submitted if isinstance(machine, ObservedMachine) else None
+    return (config or {}).get("metadata") or {}

@@ -1,0 +1,100 @@
+"""Which machine fills which slot of an app that is proven ours.
+
+The marks say so, or the name: it cannot change after the create call, so no tenant can forge it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from reconciler.core import mark
+from reconciler.core.desired import DesiredApp
+from reconciler.core.observed import ObservedApp, ObservedMachine, Row
+
+DYING = frozenset({"destroying", "destroyed", "launch_failed"})
+AWAKE = frozenset({"started", "starting", "restarting"})
+ASLEEP = frozenset({"stopped", "stopping", "suspended", "suspending"})
+SETTLED = frozenset({"started", "stopped", "suspended", "failed"})  # any other state is Fly at work
+
+_NEXT_NAME = re.compile(r"(.+)-r(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """The machines of one app that are not on their way out, each in exactly one place."""
+
+    holders: Mapping[str, ObservedMachine]  # slot → the one machine that fills it
+    surplus: tuple[ObservedMachine, ...]  # ours, and no slot for them
+    strays: tuple[ObservedMachine, ...]  # in our app without our marks
+
+
+def sort_out(desired: DesiredApp, observed: ObservedApp) -> Slots:
+    """Give each machine its place; of several that claim one slot, the most useful one fills it."""
+    claims: dict[str, list[ObservedMachine]] = {}
+    strays: list[ObservedMachine] = []
+    for machine in sorted(observed.machines, key=lambda machine: (machine.name, machine.id)):
+        if machine.state in DYING:
+            continue
+        slot = slot_of(desired, machine)
+        if slot is None:
+            strays.append(machine)
+        else:
+            claims.setdefault(slot, []).append(machine)
+    wanted = {machine.slot: machine for machine in desired.machines}
+    holders = {}
+    surplus: list[ObservedMachine] = []
+    for slot, machines in sorted(claims.items()):
+        if slot not in wanted:
+            surplus += machines
+            continue
+        first, *rest = sorted(machines, key=lambda machine: _usefulness(machine, wanted[slot].spec_hash))
+        holders[slot] = first
+        surplus += rest
+    return Slots(
+        holders,
+        tuple(sorted(surplus, key=lambda machine: (machine.name, machine.id))),
+        tuple(strays),
+    )
+
+
+def slot_of(desired: DesiredApp, machine: ObservedMachine | Row) -> str | None:
+    """The slot that the machine fills or once filled, wanted or not; None: it is not one of ours.
+
+    A machine that says it belongs to somebody else is believed: it is a stray, whatever its name.
+    """
+    owner = machine.metadata.get(mark.OWNER)
+    if owner and owner != desired.owner:
+        return None
+    slots = {wanted.slot for wanted in desired.machines}
+    named_for = first_name(machine.name)
+    if named_for in slots:
+        return named_for
+    return (machine.metadata.get(mark.SLOT) or None) if owner else None
+
+
+def first_name(name: str) -> str:
+    """`web-0` for `web-0`, `web-0-r1`, `web-0-r2` …; a slot ends in its number, so no two meet."""
+    again = _NEXT_NAME.fullmatch(name)
+    return again[1] if again else name
+
+
+def next_name(slot: str, taken: Iterable[str]) -> str:
+    """The slot's name, or the first of `{slot}-r1`, `-r2` … that no listed machine holds."""
+    held = set(taken)
+    name, number = slot, 0
+    while name in held:
+        number += 1
+        name = f"{slot}-r{number}"
+    return name
+
+
+def _usefulness(machine: ObservedMachine, spec_hash: str) -> tuple[bool, bool, bool, int, str, str]:
+    """Smallest first, without `state`: machines sleep and wake, and a slot must not wander with them."""
+    return (
+        machine.host_status != "ok",
+        machine.metadata.get(mark.SPEC) != spec_hash,
+        machine.metadata.get(mark.VERSION) != machine.version,
+        len(machine.name),
+        machine.name,
+        machine.id,
+    )
