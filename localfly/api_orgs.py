@@ -31,13 +31,13 @@ async def list_machines(call: Call) -> Response:
     org = call.org(call.named("org_slug"))
     states = _states(query)
     show_destroyed = flag(query, "include_deleted") or (states is not None and "destroyed" in states)
-    rows = [
+    rows = (
         machine
         for machine in org.machines.values()
         if (show_destroyed or machine.state != "destroyed")
         and query.get("region", machine.region) == machine.region
         and (states is None or machine.state in states)
-    ]
+    )
     page, cursor = _page(rows, query)
     reply: dict[str, Any] = {
         "machines": [_machine_row(machine, is_summary=flag(query, "summary")) for machine in page],
@@ -77,10 +77,10 @@ def _page(rows: Iterable[Row], query: Mapping[str, str]) -> tuple[list[Row], dic
     if not 1 <= limit <= LONGEST_PAGE:
         raise Invalid(f"invalid query parameter 'limit': must be inside range [1, {LONGEST_PAGE}]")
     after = parsed(query, "updated_after", parse_rfc3339, default=0.0)
-    start = parsed(query, "cursor", _read_cursor, default=(after, ""))
+    start = parsed(query, "cursor", _read_cursor, default=None)
     page: list[Row] = []
     for row in rows:
-        if _position(row) <= start:
+        if row.updated_at <= after if start is None else _position(row) <= start:
             continue
         if len(page) == limit:
             return page, {"next_cursor": _write_cursor(_position(page[-1]))}
@@ -89,14 +89,15 @@ def _page(rows: Iterable[Row], query: Mapping[str, str]) -> tuple[list[Row], dic
 
 
 def _position(row: Machine | Volume) -> Position:
-    return row.updated_at, row.id
+    """Where it stands in its list; machines are kept in this order already, volumes are sorted."""
+    return (row.change, "") if isinstance(row, Machine) else (row.updated_at, row.id)
 
 
 def _write_cursor(position: Position) -> str:
     return base64.urlsafe_b64encode(f"{position[0]!r} {position[1]}".encode()).decode().rstrip("=")
 
 
-def _read_cursor(text: str) -> Position:
+def _read_cursor(text: str) -> Position | None:
     try:
         at, _, row = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
     except (binascii.Error, UnicodeDecodeError) as error:

@@ -4,13 +4,13 @@ Answers for 400s about form, 501s about parts that are not imitated, and what a 
 What the request then does is its `api_*` module's.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo
 from pydantic.functional_validators import AfterValidator
+from pydantic_core import from_json
 from starlette.requests import Request
 
 from localfly.gate import Caller
@@ -97,7 +97,7 @@ class Call:
         if not received:
             return {}
         try:
-            content = json.loads(received)
+            content = from_json(bytes(received), allow_inf_nan=False)
         except ValueError as error:
             raise Invalid(f"invalid JSON in the request body: {error}") from None
         if not isinstance(content, dict):

@@ -6,6 +6,7 @@ over time is `lifecycle`'s; requests, refusals in Fly's words and JSON shapes ar
 
 import asyncio
 import hashlib
+import itertools
 import secrets as randomness
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -137,6 +138,7 @@ class Machine:
     private_ip: str
     created_at: float
     updated_at: float
+    change: int  # grows with every change of any machine: the order of the organisation's list
     instance_id: str
     state: str
     config: Mapping[str, Any] = field(repr=False)
@@ -178,6 +180,7 @@ class World:
         self.machines: dict[str, Machine] = {}
         self._numbers = 0
         self._networks = 0
+        self._changes = itertools.count(1)
 
     def add_org(self, slug: str) -> Org:
         """The organisation of that slug, made if it is new."""
@@ -231,6 +234,7 @@ class World:
             private_ip=private_ip(app.org.networks[app.network], machine_id),
             created_at=now,
             updated_at=now,
+            change=next(self._changes),
             instance_id=ulid(now),
             state="created",
             config=config,
@@ -261,7 +265,7 @@ class World:
 
     def touch(self, machine: Machine) -> None:
         """Note that a machine changed now, and wake those who wait for it."""
-        machine.updated_at = self.clock()
+        machine.updated_at, machine.change = self.clock(), next(self._changes)
         rows = machine.app.org.machines
         if rows.pop(machine.id, None) is not None:
             rows[machine.id] = machine

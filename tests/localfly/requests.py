@@ -52,6 +52,7 @@ def said(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]
 
 
-def _succeeded(answer: httpx.Response) -> Any:
+def _succeeded(answer: httpx.Response) -> Json:
     assert answer.is_success, answer.text
-    return answer.json()
+    content: Json = answer.json()
+    return content

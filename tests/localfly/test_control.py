@@ -1,0 +1,94 @@
+"""Control endpoints: a picture of the world, the replay switches, the proxy's lines."""
+
+import pytest
+
+from tests.localfly.inprocess import laptop
+from tests.localfly.requests import create_app, create_volume, said, started_machine
+
+WORLD = "/_localfly/world"
+
+
+async def test_the_picture_shows_apps_machines_volumes_and_names_of_secrets() -> None:
+    async with laptop() as fly:
+        await create_app(fly, network="k3n8-alice")
+        volume = await create_volume(fly)
+        machine = await started_machine(fly, name="web-0")
+        await fly.client.post("/v1/apps/alice/secrets", json={"values": {"KEY": "v"}})
+        app = (await fly.client.get(WORLD)).json()["apps"]["alice"]
+
+    assert (app["org"], app["network"], app["secrets"]) == ("acme", "k3n8-alice", ["KEY"])
+    assert [(row["id"], row["name"], row["state"]) for row in app["machines"]] == [
+        (machine["id"], "web-0", "started")
+    ]
+    assert [row["id"] for row in app["volumes"]] == [volume["id"]]
+
+
+async def test_the_replay_switches_of_an_organisation_are_set_one_by_one() -> None:
+    async with laptop(orgs=("acme", "platform")) as fly:
+        switch = {"orgs": {"acme": {"cross_network_replays": True}}}
+        first = (await fly.client.patch(WORLD, json=switch)).json()["orgs"]["acme"]
+        sources = {"orgs": {"acme": {"replay_sources": ["platform"]}}}
+        second = (await fly.client.patch(WORLD, json=sources)).json()["orgs"]
+
+    assert (first["cross_network_replays"], first["replay_sources"]) == (True, [])
+    assert second["acme"]["cross_network_replays"] is True
+    assert second["acme"]["replay_sources"] == ["platform"]
+    assert second["platform"]["cross_network_replays"] is False
+    assert fly.world.orgs["acme"].replay_sources == {"platform"}
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"orgs": {"nowhere": {"cross_network_replays": True}}}, 404),
+        ({"orgs": {"acme": {"replay_sources": ["nowhere"]}}}, 404),
+        ({"orgs": {"acme": {"cross_network_replays": "on"}}}, 400),
+        ({"orgs": {"acme": {"colour": "red"}}}, 400),
+        ({"apps": {}}, 400),
+    ],
+)
+async def test_a_change_that_is_not_understood_changes_nothing(change: object, status: int) -> None:
+    async with laptop() as fly:
+        before = (await fly.client.get(WORLD)).json()
+        answer = await fly.client.patch(WORLD, json=change)
+        after = (await fly.client.get(WORLD)).json()
+
+    assert answer.status_code == status
+    assert before == after
+
+
+async def test_log_lines_are_chosen_by_subject_as_in_nats() -> None:
+    async with laptop() as fly:
+        fly.journal.proxy_error(app="router", message="one", region="iad")
+        fly.journal.proxy_error(app="router", message="two", region="fra", machine_id="d891")
+        fly.journal.proxy_error(app="other", message="three", region="iad")
+
+        async def messages(**query: str) -> list[str]:
+            lines = (await fly.client.get("/_localfly/logs", params=query)).json()["logs"]
+            return [line["message"] for line in lines]
+
+        assert await messages() == ["one", "two", "three"]
+        assert await messages(subject="logs.router.>") == ["one", "two"]
+        assert await messages(subject="logs.*.iad.*") == ["one", "three"]
+        assert await messages(subject="logs.router.fra.d891") == ["two"]
+        assert await messages(subject="logs.router") == []
+        line = (await fly.client.get("/_localfly/logs")).json()["logs"][1]
+
+    assert line["event"] == {"provider": "proxy"}
+    assert line["fly"] == {"app": {"name": "router", "instance": "d891"}, "region": "fra"}
+    assert line["log"] == {"level": "error"}
+    assert line["timestamp"] == "2026-05-28T20:26:40.000000000Z"
+
+
+@pytest.mark.parametrize("endpoint", ["faults", "clock", "reset", "anything"])
+async def test_other_control_endpoints_are_a_501(endpoint: str) -> None:
+    async with laptop() as fly:
+        answer = await fly.client.post(f"/_localfly/{endpoint}", json={})
+
+    path = f"/_localfly/{endpoint}"
+    assert said(answer) == (501, f"localfly does not imitate POST {path}; see docs/localfly.md")
+
+
+async def test_a_token_for_one_organisation_does_not_see_the_whole_world() -> None:
+    async with laptop(tokens={"narrow": ("acme",)}) as fly, fly.speaking("narrow") as narrow:
+        assert said(await narrow.get(WORLD)) == (403, "unauthorized")
