@@ -1,0 +1,229 @@
+"""The stand-in for Fly's proxy: opens its doors and takes connections in.
+
+Answers for listening, for finding the app of a request, and for never showing a traceback. Carrying a
+request on is `proxy_exchange`'s; which flags make a door is `door`'s.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+
+import h11
+
+from localfly import proxy_headers
+from localfly.door import Attached, BadFlag, Door, refuse_mixed_doors
+from localfly.lifecycle import Lifecycle
+from localfly.proxy_body import Body
+from localfly.proxy_client import Client, Gone
+from localfly.proxy_exchange import Asked, Exchange
+from localfly.proxy_headers import Edge, Headers
+from localfly.proxy_pipe import pipe
+from localfly.proxy_reach import Reach, Wanted
+from localfly.proxy_select import Candidate, Refused, Selection
+from localfly.world import App, World, ulid
+
+Log = Callable[[str, str, str, str], None]
+
+_log = logging.getLogger("localfly.proxy")
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """What Fly does not publish, or a test wants shorter; sizes in bytes."""
+
+    region: str = "iad"  # where this edge stands
+    give_up_s: float = 7.5  # how long to look for a machine to connect to
+    replayable_size: int = 1_000_000  # a larger request body cannot be sent a second time
+    keeps_forged_replay_src: bool = False  # whether a client's own fly-replay-src reaches the machine
+
+
+class Proxy:
+    """All doors of one world."""
+
+    def __init__(
+        self,
+        world: World,
+        lifecycle: Lifecycle,
+        *,
+        doors: Sequence[Door],
+        attached: Sequence[Attached] = (),
+        settings: ProxySettings | None = None,
+        log: Log,
+    ) -> None:
+        """Make attached apps known to the world; raises BadFlag when doors and backends contradict.
+
+        `log` takes app, machine id, region and the text of an error line.
+        """
+        refuse_mixed_doors(doors, attached)
+        _register(world, attached)
+        self._settings = settings or ProxySettings()
+        self._world = world
+        self._doors = doors
+        self._log = log
+        self._selection = Selection(world, doors=doors, attached=attached, region=self._settings.region)
+        self._reach = Reach(self._selection, lifecycle, give_up_s=self._settings.give_up_s)
+        self._exchange = Exchange(
+            self._reach,
+            log=self._note,
+            wall=world.clock,
+            keeps_forged_replay_src=self._settings.keeps_forged_replay_src,
+        )
+        self._connections: set[asyncio.Task[None]] = set()
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[list[Door]]:
+        """Listen at every door, and yield the doors with the ports they got; with the block all close.
+
+        Raises BadFlag that names the flag when an address cannot be had.
+        """
+        servers: list[asyncio.Server] = []
+        opened: list[Door] = []
+        try:
+            for door in self._doors:
+                server = await self._listen(door)
+                servers.append(server)
+                opened.append(replace(door, port=server.sockets[0].getsockname()[1]))
+            yield opened
+        finally:
+            for server in servers:
+                server.close()
+            for connection in self._connections:
+                connection.cancel()
+            await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _listen(self, door: Door) -> asyncio.Server:
+        async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._take(door, reader, writer)
+
+        try:
+            return await asyncio.start_server(take, door.host, door.port, backlog=1024)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise BadFlag(f"--listen {door}: cannot listen on port {door.port}: {why}") from None
+
+    async def _take(self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.current_task()
+        if connection is None:
+            return
+        self._connections.add(connection)
+        try:
+            if (app := self._raw_app(door)) is not None:
+                await self._carry_raw(door, app, reader, writer)
+            else:
+                await self._serve(door, Client(reader, writer))
+        except (
+            asyncio.CancelledError
+        ):  # only closing the proxy cancels, and the streams' callback would print it
+            writer.transport.abort()
+        except Exception:  # noqa: BLE001 - no request may end in a traceback on the terminal
+            _log.error("a request through door %s failed; this is a fault of localfly", door, exc_info=True)
+        finally:
+            self._connections.discard(connection)
+            writer.close()
+
+    def _raw_app(self, door: Door) -> App | None:
+        """The door's own app, when its service there has no `http` handler: bytes go as they are."""
+        app = self._selection.default(door)
+        serving = self._selection.serving(app, door.public_port) if app else []
+        return app if serving and "http" not in serving[0].handlers else None
+
+    async def _carry_raw(
+        self, door: Door, app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            reached = await self._reach.connect(Wanted(app, door.public_port))
+        except Refused as refused:
+            self._note(app, str(refused))
+            return
+        try:
+            await pipe((reader, writer), reached.ends)
+        finally:
+            reached.ends[1].close()
+
+    async def _serve(self, door: Door, client: Client) -> None:
+        """Answer request after request until one side has had enough."""
+        while True:
+            try:
+                request = await client.request()
+                if request is None:
+                    return
+                await self._answer(door, client, request)
+            except* Gone:
+                return_now = True
+            except* h11.RemoteProtocolError as malformed:
+                return_now = True
+                await client.refuse_malformed(_first(malformed))
+            else:
+                return_now = not client.is_ready_for_next()
+            if return_now:
+                return
+
+    async def _answer(self, door: Door, client: Client, request: h11.Request) -> None:
+        headers: Headers = list(request.headers)
+        host = next((value.decode("latin-1") for name, value in headers if name == b"host"), None)
+        app = self._selection.entry(door, host)
+        serving = self._selection.serving(app, door.public_port) if app else []
+        edge = self._edge(door, client, is_tls=any("tls" in one.handlers for one in serving))
+        body = Body(self._settings.replayable_size)
+        if host is None and app is not None:  # HTTP/1.0; the machine gets HTTP/1.1
+            headers.append((b"host", f"{app.name}.fly.dev".encode()))
+        asked = Asked(request.method, request.target, headers, body, edge)
+        async with asyncio.TaskGroup() as group:
+            client.start_reading(body, group)
+            if not (request.target.startswith(b"/") or request.target == b"*"):
+                await client.refuse(400, proxy_headers.own(edge))  # no proxy to the rest of the world
+            elif name := next((name for name, _ in headers if name in proxy_headers.NOT_IMITATED), None):
+                text = b"localfly does not imitate the request header " + name + b"; see docs/localfly.md\n"
+                await client.refuse(501, proxy_headers.own(edge, len(text)), text)
+            elif app is None:
+                _log.error("door %s: Host %r leads to no app; name one with @APP, or attach one", door, host)
+                await client.refuse(502, proxy_headers.own(edge))
+            elif not serving:
+                self._note(app, f"[PR03] nothing from app {app.name} serves port tcp/{door.public_port}")
+                raise Gone
+            elif "http" not in serving[0].handlers:
+                await self._exchange.carry_verbatim(client, asked, app)
+            elif serving[0].forces_https and not edge.is_tls:
+                await client.refuse(301, [*proxy_headers.own(edge), _https(asked, host)])
+            else:
+                await self._exchange.carry(client, asked, app)
+            await client.finish(body)
+
+    def _edge(self, door: Door, client: Client, *, is_tls: bool) -> Edge:
+        region = self._settings.region
+        return Edge(
+            client_ip=client.peer,
+            door_ip=door.host,
+            public_port=door.public_port,
+            region=region,
+            request_id=f"{ulid(self._world.clock())}-{region}",
+            is_tls=is_tls,
+        )
+
+    def _note(self, about: Candidate | App, text: str) -> None:
+        """An error line under the machine that answered, or under an app that none was reached of."""
+        if isinstance(about, Candidate):
+            self._log(about.app.name, about.machine_id, about.region, text)
+        else:
+            self._log(about.name, "", self._settings.region, text)
+
+
+def _register(world: World, attached: Sequence[Attached]) -> None:
+    for backend in attached:
+        app = world.apps.get(backend.app)
+        if app is None:
+            world.add_app(backend.app, org=backend.org)
+        elif app.org.slug != backend.org:
+            raise BadFlag(f"--attach {backend}: app {backend.app} is in organisation {app.org.slug}")
+
+
+def _https(asked: Asked, host: str | None) -> tuple[bytes, bytes]:
+    name = (host or "").partition(":")[0].encode("latin-1")
+    return b"location", b"https://" + name + asked.target
+
+
+def _first(group: BaseExceptionGroup[h11.RemoteProtocolError]) -> h11.RemoteProtocolError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,30 @@
+"""Raw bytes between two connections, both ways, each end told when the other is done.
+
+Answers for upgraded connections and ports without an HTTP handler.
+"""
+
+import asyncio
+import contextlib
+
+CHUNK = 64 * 1024
+
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def pipe(one: Ends, other: Ends) -> None:
+    """Carry bytes until both directions have ended; a broken one ends both. Closes nothing itself."""
+    with contextlib.suppress(ConnectionError):
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_carry(one[0], other[1]))
+                group.create_task(_carry(other[0], one[1]))
+        except* ConnectionError as broken:
+            raise broken.exceptions[0] from None
+
+
+async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    while data := await source.read(CHUNK):
+        sink.write(data)
+        await sink.drain()
+    if sink.can_write_eof():
+        sink.write_eof()
