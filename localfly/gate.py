@@ -15,9 +15,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from localfly.answer import refusal
+from localfly.identity import ulid
 from localfly.journal import Journal
 from localfly.refusal import Refusal, Unauthenticated
-from localfly.world import World, ulid
+from localfly.world import World
 
 
 class Kept(Refusal):

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from localfly.identity import ulid
 from localfly.lease import guard
 from localfly.moves import Moves
 from localfly.passage import CannotStart, Passages, Runtime, Timings, stop_of
 from localfly.refusal import ConcurrentUpdate, FailedPrecondition, MachineNotFound, StartRefused
-from localfly.world import App, Machine, Secret, Source, Version, World, ulid
+from localfly.world import App, Machine, Secret, Source, Version, World
 
 __all__ = ["SETTLED", "CannotStart", "Lifecycle", "Runtime", "Timings"]
 

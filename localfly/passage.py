@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from localfly.identity import ulid
 from localfly.moment import duration_s, rfc3339
-from localfly.world import Event, Machine, Source, World, ulid
+from localfly.world import Event, Machine, Source, World
 
 DESTROYED_KEPT = 50  # per app: what `include_deleted` can still show
 EVENTS_KEPT = 50  # per version of a machine: what the API can show at most

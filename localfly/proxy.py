@@ -14,6 +14,7 @@ import h11
 
 from localfly import proxy_headers
 from localfly.door import Attached, BadFlag, Door, refuse_mixed_doors
+from localfly.identity import ulid
 from localfly.lifecycle import Lifecycle
 from localfly.proxy_body import Body
 from localfly.proxy_client import Client, Gone
@@ -22,7 +23,7 @@ from localfly.proxy_headers import Edge, Headers
 from localfly.proxy_pipe import pipe
 from localfly.proxy_reach import Reach, Wanted
 from localfly.proxy_select import Candidate, Refused, Selection
-from localfly.world import App, World, ulid
+from localfly.world import App, World
 
 Log = Callable[[str, str, str, str], None]
 

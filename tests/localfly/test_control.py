@@ -3,7 +3,8 @@
 import pytest
 
 from tests.localfly.inprocess import laptop
-from tests.localfly.requests import create_app, create_volume, said, started_machine
+from tests.localfly.requests import config, create_app, create_volume, said, settled, started_machine
+from tests.localfly.test_lifecycle import Deck
 
 WORLD = "/_localfly/world"
 
@@ -35,6 +36,19 @@ async def test_the_replay_switches_of_an_organisation_are_set_one_by_one() -> No
     assert second["acme"]["replay_sources"] == ["platform"]
     assert second["platform"]["cross_network_replays"] is False
     assert fly.world.orgs["acme"].replay_sources == {"platform"}
+
+
+async def test_the_picture_says_where_each_port_of_a_running_machine_listens() -> None:
+    async with laptop(runtime=Deck()) as fly:
+        services = [{"protocol": "tcp", "internal_port": 8080}, {"protocol": "tcp", "internal_port": 9090}]
+        machine = await started_machine(fly, config=config(services=services))
+        running = (await fly.client.get(WORLD)).json()["apps"]["alice"]["machines"][0]["listens"]
+        await fly.client.post(f"/v1/apps/alice/machines/{machine['id']}/stop")
+        await settled(fly, "alice", machine["id"], "stopped")
+        stopped = (await fly.client.get(WORLD)).json()["apps"]["alice"]["machines"][0]["listens"]
+
+    assert running == {"8080": "127.0.0.1:8080", "9090": "127.0.0.1:9090"}
+    assert stopped == {}
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,11 @@ async def test_auto_destroy_destroys_after_the_last_exit() -> None:
     machine = stage.machine(auto_destroy=True, restart={"policy": "no"})
     await stage.reaches(machine, "started")
     stage.lifecycle.exited(machine.id, 1)
+    during = machine.state
     await stage.reaches(machine, "destroyed")
+
+    assert during == "destroying"
+    assert machine not in stage.app.living()
 
 
 async def test_an_exit_during_the_start_counts() -> None:
