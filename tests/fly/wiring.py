@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import httpx
 
-from localfly.lifecycle import Timings
+from localfly.passage import Timings
 from reconciler.fly.client import FlyClient
 from reconciler.fly.pace import Pace
 from tests.localfly.inprocess import TOKEN, Laptop, laptop
