@@ -22,6 +22,8 @@ from reconciler.core.action import (
     StartMachine,
     UpdateMachine,
 )
+from reconciler.core.slot import DYING
+from reconciler.core.volume import GOING
 from reconciler.fly.client import FlyClient, Secret
 from reconciler.fly.errors import (
     Ambiguous,
@@ -47,9 +49,6 @@ REFUSED_WITHIN_S = 120.0  # how long a refusal that clears by itself is waited f
 LOOK_EVERY_S = 1.0
 CREATE_TRIES = 4
 LEASE_TTL_S = 15
-
-GOING = frozenset({"destroying", "destroyed", "launch_failed"})
-VOLUME_GOING = frozenset({"scheduling_destroy", "pending_destroy", "destroying", "destroyed"})
 
 log = structlog.get_logger()
 
@@ -188,7 +187,7 @@ class _Run:
     async def _find_volume(self, action: CreateVolume) -> Volume | None:
         """One of that name, a free one first and the oldest of several: the name is one slot's own."""
         listed = await self._seen(lambda: self._fly.list_volumes(action.app_name))
-        found = [v for v in listed if v.name == action.name and v.state not in VOLUME_GOING]
+        found = [v for v in listed if v.name == action.name and v.state not in GOING]
         return min(found, key=lambda v: (bool(v.attached_machine_id), v.created_at, v.id), default=None)
 
     async def _create_machine(self, action: CreateMachine) -> None:
@@ -260,7 +259,7 @@ class _Run:
             is_its_slot = all(
                 machine.metadata.get(key) == action.config["metadata"][key] for key in (mark.OWNER, mark.SLOT)
             )
-            if machine.name == action.name and is_its_slot and machine.state not in GOING:
+            if machine.name == action.name and is_its_slot and machine.state not in DYING:
                 return machine
         return None
 
@@ -376,7 +375,7 @@ def _check_outcome(action: CreateMachine | UpdateMachine, version: str, found: M
             f"{found.instance_id}, not {version}; Fly goes back when a new version cannot be brought up",
             is_transient=False,
         )
-    is_broken = found.state in {"failed", *GOING}
+    is_broken = found.state in {"failed", *DYING}
     if is_broken or (action.must_run and found.state != "started"):
         raise _does_not_run(action, found)
 

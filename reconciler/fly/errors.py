@@ -193,6 +193,7 @@ _RULES: tuple[tuple[type[FlyError], Callable[[_Answer], bool]], ...] = (
     (NotNow, _says(412, "currently bound")),
     (NotNow, _says(412, "unable to start")),
     (NotNow, _says(412, "refusing to start")),
+    (NotNow, _says(412, "secrets version")),  # they spread slowly; Fly's own words are not established
     (NameTaken, _says(422, "name has already been taken")),
     (NameTaken, _says(422, "uniqueness constraint violated")),
     (Capacity, _says(422, "could not find a candidate host")),

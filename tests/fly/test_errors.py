@@ -93,6 +93,7 @@ FOUND = {
     "412 start": (start, 412, "unable to start machine from current state: 'created'", None, errors.NotNow),
     "412 replaced": (start, 412, "machine getting replaced, refusing to start", None, errors.NotNow),
     "412 active": (start, 412, "machine still active, refusing to start", None, errors.NotNow),
+    "412 secrets": (create, 412, "secrets version 3 is not there yet", None, errors.NotNow),
     "412 version of a mark": (mark, 412, "whatever", None, errors.ConcurrentUpdate),
     "412 version of an update": (update, 412, "whatever", None, errors.ConcurrentUpdate),
     "412 other": (create, 412, "whatever", None, errors.Refused),
