@@ -36,22 +36,15 @@ def toothless(source: str, helpers: frozenset[str] = frozenset()) -> list[str]:
 
     `helpers` are the names of functions elsewhere that do.
     """
-    return sorted(
-        name
-        for name in _functions(source)
-        if name.startswith("test_") and name not in biting(source, helpers)
-    )
+    able = biting(source, helpers)
+    return sorted(name for name in _functions(source) if name.startswith("test_") and name not in able)
 
 
 def biting(source: str, helpers: frozenset[str] = frozenset()) -> frozenset[str]:
     """Names of a file's functions that assert or raise, or call one that does."""
     functions = _functions(source)
-    found = {name for name, node in functions.items() if _asserts(node)}
-    while more := {
-        name
-        for name, node in functions.items()
-        if name not in found and _called_names(node) & (found | helpers)
-    }:
+    found = helpers | {name for name, node in functions.items() if _asserts(node)}
+    while more := {name for name, node in functions.items() if _called_names(node) & found} - found:
         found |= more
     return frozenset(found)
 
