@@ -53,7 +53,11 @@ LAW = (
     Layer("reconciler.loop", (*PASS, *LOOP)),
     Layer(
         "reconciler.run",
-        (*VERB, *LOOP, "reconciler.loop", "reconciler.config", "router.server", "router.state"),
+        (*VERB, *LOOP, "reconciler.loop", "reconciler.config", *ROUTER, "router.table"),
+    ),
+    Layer(
+        "reconciler.session",
+        (*VERB, *INTENT, "reconciler.config", "reconciler.source", "reconciler.secret_source"),
     ),
     Layer("reconciler.cli", ("reconciler", *ROUTER)),
     Layer("reconciler.__main__", ("reconciler.cli", "reconciler.logs")),

@@ -1,0 +1,84 @@
+"""One user app's pass: read it whole, decide, act, and read it again.
+
+Answers for that order: nothing is changed that was not read just before, and what is reported was seen.
+When a pass comes is the loop's, and so is what follows from it.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from reconciler.apply import apply
+from reconciler.core.desired import DesiredApp
+from reconciler.core.observed import ObservedApp
+from reconciler.core.plan import AppPlan, plan_app
+from reconciler.core.secret import SecretText
+from reconciler.fly.client import FlyClient
+from reconciler.observe import observe_app
+
+CHANGES = 2  # a third would only restart again what does not become as wanted
+LOOKS = 30
+LOOK_AGAIN_S = 2.0  # Fly is at work on it
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One reading of an app and what was decided from it."""
+
+    desired: DesiredApp
+    observed: ObservedApp
+    plan: AppPlan
+
+
+async def look(fly: FlyClient, desired: DesiredApp) -> Seen:
+    """Read one app whole and plan it; changes nothing. Raises FlyError."""
+    observed = await observe_app(
+        fly,
+        org=desired.org,
+        app_name=desired.app_name,
+        network=desired.network,
+        owner_label=desired.owner_label,
+    )
+    return Seen(desired, observed, plan_app(desired, observed))
+
+
+async def reconcile(
+    fly: FlyClient,
+    desired: DesiredApp,
+    *,
+    values: Mapping[str, SecretText],
+    describe: str,
+    seen: Callable[[Seen], None],
+) -> Seen:
+    """One pass; `seen` hears each reading, so that routes follow before and after the change.
+
+    `values`: every secret the app may be given, by name. The last reading is returned: its plan says
+    what is left. Raises FlyError and StepFailed.
+    """
+    before = await look(fly, desired)
+    seen(before)
+    if not before.plan.actions:
+        return before
+    await apply(before.plan.actions, fly=fly, values=values, describe=describe)
+    after = await look(fly, desired)
+    seen(after)
+    return after
+
+
+async def converge(
+    fly: FlyClient, desired: DesiredApp, *, values: Mapping[str, SecretText], describe: str
+) -> Seen:
+    """Passes until nothing is left to do or to wait for, within limits; the last reading tells.
+
+    Raises FlyError and StepFailed.
+    """
+    for changes_left in reversed(range(CHANGES)):
+        last = await reconcile(fly, desired, values=values, describe=describe, seen=lambda _: None)
+        for _ in range(LOOKS):
+            if last.plan.actions or not last.plan.waiting:
+                break
+            await asyncio.sleep(LOOK_AGAIN_S)
+            last = await look(fly, desired)
+        if not last.plan.actions or not changes_left:
+            break
+    return last

@@ -1,0 +1,117 @@
+"""What a command works with: the documents, what they want, and the way to Fly.
+
+Answers for checking all of it before anything is done. The environment and flags are read by `config`.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from reconciler.config import PLAIN_HTTP_HOSTS, ConfigError, Environment, api_url, read_root_key
+from reconciler.core.keys import RootKey
+from reconciler.core.secret import SecretText
+from reconciler.core.spec import Specs
+from reconciler.fly.client import FlyClient
+from reconciler.fly.pace import Pace, Rates
+from reconciler.intent import Intent
+from reconciler.secret_source import SecretSource
+from reconciler.source import Source
+
+CONNECTIONS = 64
+
+
+class PaceChoice(StrEnum):
+    """Which rate limits are kept."""
+
+    FLY = "fly"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The flags that every command with a Fly behind it takes."""
+
+    specs: Path
+    root_key_file: Path | None
+    secrets_dir: Path | None
+    secret_env_prefix: str
+    pace: PaceChoice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """Checked and complete; `intent` has taken the documents."""
+
+    source: Source
+    intent: Intent
+    root_key: RootKey | None
+    _api_url: str
+    _token: SecretText
+    _pace: PaceChoice
+
+    @asynccontextmanager
+    async def fly(self) -> AsyncIterator[FlyClient]:
+        """A client for as long as the block."""
+        is_here = urlsplit(self._api_url).hostname in PLAIN_HTTP_HOSTS
+        async with httpx.AsyncClient(
+            base_url=self._api_url,
+            headers={"user-agent": "fly-reconciler"},
+            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+            trust_env=not is_here,  # a proxy in the environment leads out, not back to this host
+        ) as http:
+            rates = Rates() if self._pace is PaceChoice.FLY else None
+            yield FlyClient(http, token=self._token.reveal(), pace=Pace(rates))
+
+    def require_root_key(self) -> None:
+        """Raises ConfigError when replays must be proven and there is nothing to prove them with."""
+        if self.root_key is None and self.intent.specs.auth != "none":
+            raise ConfigError(
+                f"the Router's auth is {self.intent.specs.auth}, which needs the root key: set "
+                "RECONCILER_ROOT_KEY or --root-key-file; make one, once, with: openssl rand -hex 32"
+            )
+
+
+def read_source(specs: Path, *, secret_env_prefix: str) -> tuple[Source, Specs]:
+    """The documents and where they came from. Raises ConfigError."""
+    if not secret_env_prefix:
+        raise ConfigError("--secret-env-prefix: an empty one would offer the whole environment to documents")
+    source = Source(specs, env_prefix=secret_env_prefix)
+    return source, source.read()
+
+
+def begin(options: Options, environment: Environment, *, source: Source, specs: Specs) -> Session:
+    """Put everything together; asks nothing of Fly. Raises ConfigError and NotUsable."""
+    root_key = read_root_key(environment, options.root_key_file)
+    if options.secrets_dir is not None and not options.secrets_dir.is_dir():
+        raise ConfigError(f"--secrets-dir {options.secrets_dir}: there is no such folder")
+    url = api_url(environment)
+    intent = Intent(
+        secrets=SecretSource(
+            environ=environment.offered,
+            env_prefix=options.secret_env_prefix,
+            directory=options.secrets_dir,
+            derive=root_key.derive if root_key else None,
+        ),
+        root_key=root_key,
+    )
+    intent.take(specs)
+    if environment.token is None:
+        raise ConfigError("FLY_API_TOKEN is not set; make one with: fly tokens create org")
+    if environment.org not in (None, intent.fleet.org):
+        raise ConfigError(
+            f"FLY_ORG is {environment.org}, and the Fleet document says {intent.fleet.org}; "
+            "one of them is meant for somewhere else"
+        )
+    return Session(
+        source=source,
+        intent=intent,
+        root_key=root_key,
+        _api_url=url,
+        _token=environment.token,
+        _pace=options.pace,
+    )
