@@ -1,4 +1,4 @@
-"""One user app to decide about: what Alice's document wants, what Fly shows. A test says only what differs."""
+"""One user app to decide about: what Alice's document wants, what Fly shows; tests say only what differs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -84,7 +84,7 @@ def found(
     is_submitted: bool = True,
     **changes: Any,
 ) -> ObservedMachine:
-    """The machine that fills the slot, as it should be; `config` is laid over, `metadata` replaces the marks."""
+    """The machine that fills the slot as it should; `config` is laid over, `metadata` replaces the marks."""
     base = {**machine.config, **config}
     if volume:
         base["mounts"] = [
