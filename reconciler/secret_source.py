@@ -4,6 +4,7 @@ Answers for reading only what the process was told to offer. Which names a docum
 in `core.kinds`; it is checked here again, because a value once read cannot be unread.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
@@ -77,9 +78,8 @@ class SecretSource:
             if not path.is_relative_to(root) or path == root:
                 raise _NoValueError(f"the file {name} is outside the secrets folder")
             content = _read(path)
-        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a loop of links
-            why = getattr(error, "strerror", None) or "its links lead in a circle"
-            raise _NoValueError(f"the file {name} cannot be read: {why}") from None
+        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a loop, before Python 3.13
+            raise _NoValueError(f"the file {name} cannot be read: {_why(error)}") from None
         if len(content) > LARGEST_FILE_BYTES:
             raise _NoValueError(f"the file {name} is larger than {LARGEST_FILE_BYTES} bytes")
         try:
@@ -92,10 +92,23 @@ class SecretSource:
 def _read(path: Path) -> bytes:
     # The path has no links left. One put there since is refused, and a pipe does not block.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(0, "it is not an ordinary file")
-        return file.read(LARGEST_FILE_BYTES + 1)
+            raise OSError(errno.EINVAL, "it is not an ordinary file")
+        chunks: list[bytes] = []
+        while sum(map(len, chunks)) <= LARGEST_FILE_BYTES and (chunk := os.read(descriptor, 65536)):
+            chunks.append(chunk)
+        return b"".join(chunks)
+    finally:
+        os.close(descriptor)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno != errno.ELOOP:
+        return error.strerror or "it cannot be opened"
+    if isinstance(error, ValueError):
+        return "its name holds a NUL byte"
+    return "its links lead in a circle"
 
 
 def _usable(value: str, where: str) -> str:

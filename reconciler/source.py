@@ -4,6 +4,7 @@ Answers for what is on the disk and what could not be read. What it says is `cor
 """
 
 import asyncio
+import errno
 import hashlib
 import os
 import stat
@@ -19,7 +20,7 @@ from reconciler.core.spec import ENV_PREFIX, Specs, Unreadable, assemble
 SUFFIXES = (".yaml", ".yml")
 LARGEST_FILE_BYTES = 64 * 1024 * 1024
 DEBOUNCE_MS = 300  # editors and git write several files at once
-LOOK_AGAIN_MS = 2_000  # a watched folder that is replaced by another sends no event
+LOOK_AGAIN_MS = 1_000  # a watched folder that is replaced by another sends no event
 
 Content = Reading | Unreadable
 
@@ -173,6 +174,6 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError) and error.strerror and error.errno != errno.ELOOP:
         return error.strerror[0].lower() + error.strerror[1:]
     return "its links lead in a circle"

@@ -3,6 +3,7 @@
 Answers for turning pydantic's errors into problems. Which fields there are is `kinds`' business.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -55,7 +56,10 @@ def message(detail: Mapping[str, Any], model: type[BaseModel], document: Documen
     if kind == "extra_forbidden":
         known = fields_at(model, detail["loc"][:-1])
         guess = did_you_mean(str(detail["loc"][-1]), known)
-        return f"unknown field{guess or '; expected one of ' + one_of(sorted(known), at_most=len(known))}"
+        every = (
+            f"; expected one of {one_of(sorted(known), at_most=len(known))}" if known else "; expected none"
+        )
+        return f"unknown field{guess or every}"
     if kind in _WORDING:
         return _WORDING[kind](detail["input"], detail.get("ctx", {}))
     text = str(detail["msg"])
@@ -105,6 +109,8 @@ def _wrong_type(value: Any, expected: str, raw: str | None) -> str:
         return f"{raw or quote(value)} is {what}, not text; put it in quotes"
     if isinstance(value, str):
         # Where a mapping or a list belongs, a text may be a secret that somebody pasted.
+        if expected == "a whole number" and re.fullmatch(r"0[0-7]+", value):
+            return f"{quote(value)} is text; expected a whole number, in octal 0o{value.lstrip('0') or 0}"
         found = "text stands here" if expected in _COLLECTIONS else f"{quote(value)} is text"
         return f"{found}; expected {expected}"
     return f"{quote(value)} stands here; expected {expected}"

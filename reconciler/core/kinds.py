@@ -23,6 +23,7 @@ from reconciler.core.scalar import (
     AppName,
     AppNamePattern,
     Bind,
+    GroupName,
     Host,
     Installation,
     Name,
@@ -99,7 +100,7 @@ class MountSpec(Strict):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if not self.path.strip("/"):
-            raise wrong("path: a volume cannot be mounted at /")
+            raise wrong("a volume cannot be mounted at /")
         if (self.extend_threshold_percent is None) != (self.add_size_gb is None):
             raise wrong("extend_threshold_percent and add_size_gb need each other")
         return self
@@ -108,7 +109,7 @@ class MountSpec(Strict):
 class GroupSpec(Strict):
     """Machines of one template in one user app: `name-0`, `name-1` …"""
 
-    name: Annotated[Name, Field(max_length=20)] = Field(description="First part of the machines' names.")
+    name: GroupName = Field(description="First part of the machines' names.")
     template: str = Field(description="Name of a Machine document.")
     count: int = Field(default=1, ge=0, le=MOST_MACHINES, description="How many.")
     config: dict[str, Json] | None = Field(
@@ -187,7 +188,7 @@ def _offered(name: str, info: ValidationInfo) -> str:
 
 
 def _stays_below(path: str) -> str:
-    if path.startswith("/") or ".." in path.split("/") or not path.strip("/."):
+    if path.startswith("/") or ".." in path.split("/") or not path.strip("/.") or not path.isprintable():
         raise wrong(f"{quote(path)} must be a path below the secrets folder, without ..")
     return path
 

@@ -19,9 +19,11 @@ REGIONS = frozenset(
     | {"jnb", "lax", "lhr", "nrt", "ord", "sin", "sjc", "syd", "yyz"}
 )
 LONGEST_APP_NAME = 62  # Fly: under 63
+LONGEST_GROUP_NAME = 20
 LONGEST_VOLUME_NAME = 30
 LONGEST_HOST = 253
 LAST_PORT = 65535
+SHORTEST_PLAIN_NS = 1_000_000  # nobody means 15 nanoseconds by `interval: 15`
 
 
 class Strict(BaseModel):
@@ -70,6 +72,16 @@ Name = Annotated[
             r"[a-z0-9]([a-z0-9-]*[a-z0-9])?",
             "a name: small letters, digits and dashes, a letter or digit first and last",
             at_most=LONGEST_APP_NAME,
+        )
+    ),
+]
+GroupName = Annotated[
+    str,
+    AfterValidator(
+        _matching(
+            r"[a-z0-9]([a-z0-9-]*[a-z0-9])?",
+            "a name: small letters, digits and dashes, a letter or digit first and last",
+            at_most=LONGEST_GROUP_NAME,
         )
     ),
 ]
@@ -201,6 +213,8 @@ def _duration(value: Any) -> str | int:
     if isinstance(value, str) and _DURATION.fullmatch(value):
         return value
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        if 0 < value < SHORTEST_PLAIN_NS:
+            raise wrong(f'{value} would be nanoseconds; expected text like "{value}s"')
         return value
     raise wrong(
         f'{quote(value)} is not a duration; expected text like "15s" or "1m30s", or whole nanoseconds'

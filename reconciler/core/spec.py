@@ -17,6 +17,7 @@ from reconciler.core.reference import Library, check_references
 Json = Any
 
 ENV_PREFIX = "FLEET_SECRET_"
+ONE_OF_A_KIND = ("Fleet", "Router")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,9 @@ def assemble(readings: Mapping[str, Reading | Unreadable], *, root: str = ".") -
         lost += (piece.text for piece in reading.lost)
         of_no_kind |= {broken.name for broken in reading.broken if broken.kind not in libraries}
         problems += _shelve(reading, libraries)
-    for library in libraries.values():
-        library.broken |= of_no_kind - library.held.keys()  # it may have been meant as any
+    for kind, library in libraries.items():
+        if not (kind in ONE_OF_A_KIND and library.held):
+            library.broken |= of_no_kind - library.held.keys()  # it may have been meant as any
     complete = not (unreadable or lost)
 
     def may_be_lost(word: str) -> bool:

@@ -1,0 +1,262 @@
+"""What a folder of YAML may say, and the exact words for what it may not."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.complaint import fields_at
+from reconciler.core.machine_config import MachineConfig
+from reconciler.core.spec import Specs, Unreadable, load
+from tests.core import sample
+
+CASES = Path(__file__).with_name("bad_specs.txt")
+
+
+def cases() -> list[tuple[str, str, list[str]]]:
+    """(name, YAML, expected lines) of the golden file: `=== name`, the YAML, `>>> line` for each problem."""
+    found = []
+    for block in CASES.read_text(encoding="utf-8").split("=== ")[1:]:
+        name, _, rest = block.partition("\n")
+        lines = rest.rstrip("\n").split("\n")
+        text = "\n".join(line for line in lines if not line.startswith(">>> ")) + "\n"
+        found.append((name, text, [line[4:] for line in lines if line.startswith(">>> ")]))
+    return found
+
+
+@pytest.mark.parametrize(("text", "expected"), [pytest.param(t, e, id=n) for n, t, e in cases()])
+def test_a_mistake_is_one_exact_line(text: str, expected: list[str]) -> None:
+    """Every mistake of the golden file is said in exactly these words, at this place, and nothing else is."""
+    files = {"new.yaml": text}
+    if "kind: Fleet" not in text and "base.yaml" not in text:
+        files["base.yaml"] = sample.BASE
+    assert [str(problem) for problem in load(files).problems] == expected
+
+
+def holds(*documents: str) -> Specs:
+    specs = load({"base.yaml": sample.BASE, "more.yaml": "\n---\n".join(documents)})
+    assert [str(problem) for problem in specs.problems] == []
+    assert specs.complete
+    return specs
+
+
+def test_a_fleet_that_holds_has_no_problems() -> None:
+    """The sample fleet loads whole: every kind, by name."""
+    specs = holds(sample.user(), sample.user("bob"))
+    assert list(specs.users) == ["alice", "bob"]
+    assert list(specs.machines) == ["studio"]
+    assert list(specs.services) == ["management", "public"]
+    assert list(specs.secrets) == ["API_KEY"]
+    assert specs.fleet is not None
+    assert specs.fleet.spec.installation == "a1b2c3"
+    assert specs.router is not None
+    assert [(door.host, door.port) for door in specs.router.listeners] == [
+        ("0.0.0.0", 8080),
+        ("0.0.0.0", 9090),
+    ]
+    assert specs.broken == frozenset()
+
+
+def test_no_files_are_no_fleet_and_not_a_crash() -> None:
+    """An empty folder says what is missing, at the folder."""
+    specs = load({}, root="specs")
+    assert [str(problem) for problem in specs.problems] == [
+        "specs: there is no Fleet document; expected exactly one"
+    ]
+    assert specs.fleet is None
+
+
+def test_a_broken_document_leaves_the_others_standing() -> None:
+    """One user's mistake costs that user's document only, and its name is known."""
+    specs = load(
+        {
+            "base.yaml": sample.BASE,
+            "alice.yaml": sample.user("alice"),
+            "bob.yaml": sample.user("bob", more="  hoosts: []\n"),
+        }
+    )
+    assert list(specs.users) == ["alice"]
+    assert specs.broken == {"bob"}
+    assert specs.complete
+
+
+def test_a_syntax_error_leaves_the_other_documents_of_the_file_standing() -> None:
+    """What cannot be parsed ends at the next document marker; whose it was, nobody knows."""
+    broken = 'kind: UserApp\nmetadata: {name: "bob\n'
+    specs = load(
+        {"base.yaml": sample.BASE, "users.yaml": "---\n".join([sample.user("a"), broken, sample.user("c")])}
+    )
+    assert list(specs.users) == ["a", "c"]
+    assert not specs.complete
+
+
+@pytest.mark.parametrize(
+    "documents",
+    [
+        sample.MACHINE.replace("image:", "imagee:").replace("name: studio", "name: other"),
+        sample.MACHINE.replace("name: studio", "name: other").replace("public]", "publik]"),
+        sample.MACHINE.replace("name: studio", "name: other").replace("kind: Machine", "kind: Machin"),
+    ],
+    ids=["unknown field", "dangling reference", "unknown kind"],
+)
+def test_a_user_app_whose_template_is_broken_is_broken_too(documents: str) -> None:
+    """It is named in `broken`, and the one problem is said once: at the template."""
+    specs = load(
+        {
+            "base.yaml": sample.BASE,
+            "other.yaml": documents,
+            "users.yaml": sample.user("alice")
+            + "---\n"
+            + sample.user("bob", machine="name: web, template: other"),
+        }
+    )
+    assert specs.broken >= {"bob"}
+    assert list(specs.users) == ["alice"]
+    assert {problem.file for problem in specs.problems} == {"other.yaml"}
+
+
+def test_a_broken_router_keeps_every_user_as_it_is() -> None:
+    """Without the router nobody knows hosts or keys: no user app holds, none counts as gone."""
+    broken = sample.BASE.replace("domains:", "domain:")
+    specs = load({"base.yaml": broken, "alice.yaml": sample.user()})
+    assert specs.router is None
+    assert specs.users == {}
+    assert specs.broken == {"alice"}
+
+
+def test_an_unreadable_file_may_hold_anything() -> None:
+    """A file that cannot be read makes the source incomplete, and its absence breaks no reference loudly."""
+    base = "---\n".join([sample.FLEET, sample.ROUTER])
+    specs = load({"base.yaml": base, "more.yaml": Unreadable("permission denied"), "u.yaml": sample.user()})
+    assert [str(problem) for problem in specs.problems] == ["more.yaml: cannot be read: permission denied"]
+    assert not specs.complete
+    assert specs.broken == {"alice"}
+
+
+def test_an_unparsable_router_is_not_a_missing_one() -> None:
+    """When the text that was lost may have been the Router, users keep what they had."""
+    base = "---\n".join([sample.FLEET, sample.SERVICES, sample.MACHINE, sample.SECRET])
+    specs = load({"base.yaml": base, "router.yaml": sample.ROUTER + "  - [", "alice.yaml": sample.user()})
+    assert specs.broken == {"alice"}
+    assert specs.users == {}
+
+
+def test_a_fleet_needs_no_router() -> None:
+    """Machines can be kept without sending anybody to them; then there are no replays to prove."""
+    specs = load(
+        {"base.yaml": "---\n".join([sample.FLEET, sample.SERVICES, sample.MACHINE]), "a": sample.user()}
+    )
+    assert specs.problems == ()
+    assert specs.auth == "none"
+    assert list(specs.users) == ["alice"]
+
+
+def test_the_order_of_files_and_documents_does_not_matter() -> None:
+    """References may lead forward, backward and to other files."""
+    documents = [*sample.BASE.split("---\n"), sample.user()]
+    forward = load({f"{n}.yaml": text for n, text in enumerate(documents)})
+    backward = load({"all.yaml": "---\n".join(reversed(documents))})
+    assert forward == backward
+
+
+def test_the_prefix_of_offered_variables_is_the_process_matter() -> None:
+    """Another prefix offers other variables; no document can widen it."""
+    secret = sample.SECRET.replace("FLEET_SECRET_", "OURS_").replace("name: API_KEY", "name: OTHER")
+    files = {"base.yaml": sample.BASE, "secret.yaml": secret}
+    assert [str(problem) for problem in load(files).problems] == [
+        'secret.yaml:4:20: spec.from.env: "OURS_API_KEY" is not offered to documents; '
+        "expected a variable that begins with FLEET_SECRET_"
+    ]
+    files["base.yaml"] = sample.BASE.replace("FLEET_SECRET_", "OURS_")
+    assert load(files, env_prefix="OURS_").problems == ()
+
+
+def test_the_services_block_of_flys_guide_works_pasted() -> None:
+    """The guide's JSON, `name` and all, is a machine's config as it stands."""
+    specs = holds(
+        """\
+apiVersion: reconciler/v1alpha1
+kind: Machine
+metadata: {name: guide}
+spec:
+  config: {
+    "image": "registry.fly.io/studio:1",
+    "services": [
+      {
+        "name": "management",
+        "internal_port": 9090,
+        "ports": [
+          {
+            "port": 9090,
+            "handlers": ["http"]
+          }
+        ]
+      },
+\t  {
+        "name": "public",
+        "internal_port": 8080,
+        "ports": [
+          {
+            "port": 80,
+            "handlers": ["http"]
+          }
+        ]
+      }
+    ]
+  }
+""",
+        sample.user(machine="name: web, template: guide"),
+    )
+    assert [service["name"] for service in specs.machines["guide"].config["services"]] == [
+        "management",
+        "public",
+    ]
+
+
+def used_fields(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, frozenset[str], str]]:
+    """(place, fields known there, field used there) for every field of every object in a machine config."""
+    if isinstance(value, dict):
+        known = fields_at(MachineConfig, path)
+        place = ".".join(str(step) for step in path if isinstance(step, str))
+        for name, inner in value.items():
+            yield place, known, name
+            yield from used_fields(inner, (*path, name))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from used_fields(inner, (*path, index))
+
+
+def test_every_field_of_a_machine_config_is_known() -> None:
+    """A config that uses each field of the Machines API's machine config and service objects holds."""
+    text = (Path(__file__).with_name("every_field.yaml")).read_text(encoding="utf-8")
+    specs = holds(text, sample.user(machine="name: web, template: every"))
+    known: dict[str, frozenset[str]] = {}
+    used: defaultdict[str, set[str]] = defaultdict(set)
+    for place, names, name in used_fields(specs.machines["every"].config):
+        known[place] = names
+        used[place].add(name)
+    unused = {f"{place}.{name}" for place, names in known.items() for name in names - used[place]}
+    assert unused == {".size", ".standbys"}  # these exclude others; the next test has them
+
+
+@pytest.mark.parametrize(
+    "field", ["size: shared-cpu-1x", "standbys: [148e21ea7e9189]", "guest: null", "env: null"]
+)
+def test_a_machine_config_may_also_say(field: str) -> None:
+    """Fields that exclude those of the other test, and nulls as Fly's replies hold them."""
+    text = f"""\
+apiVersion: reconciler/v1alpha1
+kind: Machine
+metadata: {{name: other}}
+spec: {{config: {{image: x, {field}}}}}
+"""
+    assert list(holds(text).machines) == ["other", "studio"]
+
+
+def test_problems_cannot_forge_lines() -> None:
+    """A line break or an escape sequence in a document stays inside the one line of its problem."""
+    text = sample.user(more='  "x\\n\\e[31mspecs/a.yaml:1:1: y": 1\n')
+    (problem,) = load({"base.yaml": sample.BASE, "a\nb.yaml": text}).problems
+    assert str(problem).isprintable()
+    assert "\n" not in str(problem)
