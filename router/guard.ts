@@ -174,7 +174,7 @@ export function guardUpgrade(
   listener: (request: IncomingMessage, socket: Duplex, head: Buffer) => void,
   options: Options,
 ): (request: IncomingMessage, socket: Duplex, head: Buffer) => void {
-  const { judge } = judgeWith({ ...options, health: null });
+  const { judge } = judgeWith(options);
   return (request, socket, head) => {
     const verdict = judge("UPGRADE", request.url ?? "", pairs(request.rawHeaders));
     if (verdict.reason !== "accepted") {

@@ -10,7 +10,9 @@ class Route:
     """A user app that is observed, proven ours and serving."""
 
     app: str  # Fly app name, the replay's target
-    machines: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # slot → machine id
+    machines: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({})
+    )  # slot → machine id; of several the first is preferred
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,7 @@ server.listen(0, "127.0.0.1", async () => {
       good: await fetching("/", [pair], "POST"),
       none: await fetching("/none", []),
       twice: await fetching("/twice", [pair, ["fly-replay-src", "t=1"]]),
+      around: await fetching("/around", [["fly-replay-src", `${source};x=1`], ["fly-replay-src", "y=2"]]),
       health: await fetching("/healthz", []),
       query: await fetching("/healthz?x", []),
       otherHost: await fetching("/host", [pair, ["host", "bob.example.com"]]),

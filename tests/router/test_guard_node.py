@@ -82,6 +82,7 @@ def test_a_fetch_handler_is_guarded_alike(got: Any) -> None:
         "good": 201,
         "none": 401,
         "twice": 401,
+        "around": 401,
         "health": 200,
         "query": 401,
         "otherHost": 401,

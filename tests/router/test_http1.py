@@ -278,6 +278,13 @@ def test_pipelined_bodies_do_not_count_as_heads() -> None:
     assert heard.statuses == [307, 307]
 
 
+def test_many_requests_in_one_packet_are_no_large_head() -> None:
+    """A packet that ends one head and begins another, with hundreds between them, is within the limits."""
+    packet = get()[10:] + get() * 600 + get()[:10]
+    assert len(packet) > Limits().head_bytes
+    assert send(get()[:10], packet, get()[10:]).statuses == [307] * 602
+
+
 def test_a_slow_head_is_given_up() -> None:
     """A head that is not there after ten seconds gets a 408, however it drips."""
     assert send(b"GET / HTTP/1.1\r\nHo", wait_s=9).data == b""
