@@ -49,19 +49,20 @@ def made_from(machine: ObservedMachine) -> str | None:
 
 def carries_secrets(desired: DesiredApp, proof: Attested) -> bool:
     """Whether the machine carries the secrets and replay keys it should; unknown values count as yes."""
-    if not desired.secret_names and not desired.key_names and not proof.names:
+    names = frozenset({*desired.secret_names, *desired.key_names})
+    if desired.secrets_digest is None or (not names and not proof.names):
         return True
-    secrets = desired.secrets_digest is None or desired.secrets_digest == proof.secrets
-    return secrets and (desired.key_id is None or desired.key_id == proof.key)
+    return (desired.secrets_digest, desired.key_id, names) == (proof.secrets, proof.key, proof.names)
 
 
 def metadata(desired: DesiredApp, machine: DesiredMachine, proof: Attested | None) -> dict[str, str]:
     """The spec's own metadata and our marks, for a create or update call; `reconciler_version` comes later.
 
-    Where the desired secrets are not known here, what `proof` says stays.
+    Where the desired values are not known here none is sent, so what `proof` says stays.
     """
-    secrets = desired.secrets_digest or (proof and proof.secrets)
-    key = desired.key_id or (proof and proof.key)
+    secrets, key = desired.secrets_digest, desired.key_id
+    if secrets is None:
+        secrets, key = (proof.secrets, proof.key) if proof else (None, None)
     names = ",".join(sorted({*desired.secret_names, *desired.key_names}))
     marks = {
         **(machine.config.get("metadata") or {}),

@@ -75,14 +75,14 @@ def keep(
     desired: DesiredApp, machine: DesiredMachine, found: ObservedMachine, observed: ObservedApp
 ) -> SlotPlan:
     """The slot has a machine: change, start or mark it in place, or say why not."""
-    if found.host_status != "ok":
+    if found.host_status != "ok" or not found.config:
         return SlotPlan(
             holds=(
                 Hold(
                     machine.slot,
                     "HostUnreachable",
-                    f"the host of machine {found.name} ({found.id}) is {found.host_status}; nothing can be "
-                    "changed there until Fly has it back",
+                    f"the host of machine {found.name} ({found.id}) does not show what it runs (host status: "
+                    f"{found.host_status}); nothing can be changed there until it does",
                 ),
             )
         )
@@ -187,9 +187,11 @@ def _secret_changes(desired: DesiredApp, proof: mark.Attested) -> tuple[str, ...
         return ()
     if proof.secrets is None:
         return ("secrets: not known which ones it carries",)
-    if desired.key_id is not None and proof.key != desired.key_id:
+    if proof.key != desired.key_id:
         return ("secrets: made with another root key",)
-    return ("secrets: changed",)
+    wanted = {*desired.secret_names, *desired.key_names}
+    names = [f"secrets.{name}: {'added' if name in wanted else 'removed'}" for name in wanted ^ proof.names]
+    return tuple(sorted(names)) or ("secrets: changed",)
 
 
 def _leave_drift(

@@ -115,7 +115,8 @@ def test_a_tenant_cannot_have_the_owner_label_unset() -> None:
         replace(machine, config={**machine.config, "metadata": lying}),
         secret_names=NAMES | {"RECONCILER_PROTECTED"},
     )
-    assert not [action for action in plan_app(desired, observed).actions if isinstance(action, SetSecrets)]
+    steps = [step for step in plan_app(desired, observed).actions if isinstance(step, SetSecrets)]
+    assert [step.unset for step in steps] == [()]
 
 
 def test_values_not_known_here_are_not_compared_and_the_machine_keeps_its_mark() -> None:
@@ -128,6 +129,37 @@ def test_values_not_known_here_are_not_compared_and_the_machine_keeps_its_mark()
     assert update.config["metadata"][mark.SECRETS] == "digest1"
     assert update.config["metadata"][mark.KEY] == "0badcafe"
     assert not plan.secrets_compared
+
+
+def test_replay_keys_that_an_app_did_not_have_reach_its_machines() -> None:
+    old = alice(slot(), key_names=())
+    new = alice(slot())
+    plan = plan_app(new, app(found(old, slot()), secret_names=NAMES - {"PRESHARED_KEY"}))
+    (_, update) = plan.actions
+    assert isinstance(update, UpdateMachine)
+    assert update.changes == ("secrets.PRESHARED_KEY: added",)
+
+
+def test_another_root_key_restarts_a_machine_only_where_the_values_are_known() -> None:
+    old = alice(slot())
+    machine = found(old, slot())
+    rotated = alice(slot(), secrets_digest="digest2", key_id="12345678")
+    assert kinds(plan_app(rotated, app(machine))) == ["set-secrets", "update-machine"]
+    unknown = replace(rotated, secrets_digest=None)
+    assert plan_app(unknown, app(machine)).converged
+    assert in_sync(unknown, listed(unknown), rows([machine]))
+
+
+def test_a_machine_made_without_the_values_claims_no_secrets() -> None:
+    (create,) = plan_app(alice(slot(), secrets_digest=None), app()).actions
+    assert isinstance(create, CreateMachine)
+    assert create.config["metadata"].keys().isdisjoint({mark.SECRETS, mark.KEY})
+
+
+def test_a_machine_whose_config_fly_does_not_show_is_not_overwritten() -> None:
+    desired = alice(slot())
+    plan = plan_app(desired, app(replace(found(desired, slot()), config={}, submitted=None)))
+    assert (kinds(plan), reasons(plan)) == ([], ["HostUnreachable"])
 
 
 def test_values_not_known_here_leave_a_secret_that_is_set_alone() -> None:
