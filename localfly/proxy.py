@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import h11
 
 from localfly import proxy_headers
-from localfly.door import Attached, BadFlag, Door, refuse_mixed_doors
-from localfly.identity import ulid
+from localfly.door import Attached, BadFlag, Door, apps_behind, refuse_mixed_doors
+from localfly.identity import private_ip, ulid
 from localfly.lifecycle import Lifecycle
 from localfly.proxy_body import Body
 from localfly.proxy_client import Client, Gone
@@ -23,7 +23,7 @@ from localfly.proxy_headers import Edge, Headers
 from localfly.proxy_pipe import pipe
 from localfly.proxy_reach import Reach, Wanted
 from localfly.proxy_select import Candidate, Refused, Selection
-from localfly.world import App, World
+from localfly.world import Address, App, World
 
 Log = Callable[[str, str, str, str], None]
 
@@ -58,7 +58,7 @@ class Proxy:
         `log` takes app, machine id, region and the text of an error line.
         """
         refuse_mixed_doors(doors, attached)
-        _register(world, attached)
+        _register(world, doors, attached)
         self._settings = settings or ProxySettings()
         self._world = world
         self._doors = doors
@@ -211,13 +211,26 @@ class Proxy:
             self._log(about.name, "", self._settings.region, text)
 
 
-def _register(world: World, attached: Sequence[Attached]) -> None:
+def _register(world: World, doors: Sequence[Door], attached: Sequence[Attached]) -> None:
+    """Make the apps of attached backends, and give every app behind a door the address that the door is."""
     for backend in attached:
         app = world.apps.get(backend.app)
         if app is None:
             world.add_app(backend.app, org=backend.org)
         elif app.org.slug != backend.org:
             raise BadFlag(f"--attach {backend}: app {backend.app} is in organisation {app.org.slug}")
+    for door in doors:
+        for app in (world.apps.get(name) for name in apps_behind(door, attached)):
+            if app is not None:
+                app.addresses.append(_address(world, door, app))
+
+
+def _address(world: World, door: Door, app: App) -> Address:
+    if not door.is_flycast:
+        return Address(ip=door.host, region="global", is_shared=False, created_at=world.clock())
+    ip = private_ip(app.org.networks[app.network], app.id)
+    network, org = app.network, app.org.slug
+    return Address(ip, "global", is_shared=False, created_at=world.clock(), network=network, org=org)
 
 
 def _https(asked: Asked, host: str | None) -> tuple[bytes, bytes]:
