@@ -254,10 +254,11 @@ class RouterSpec(Strict):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         no_repeats_of([listener.name for listener in self.listeners], "listeners")
-        binds = [listener.bind for listener in self.listeners if listener.port]
-        for bind in binds:
-            if binds.count(bind) > 1:
-                raise wrong(f"two listeners bind {quote(bind)}")
+        binds: set[tuple[str, int]] = set()
+        for listener in self.listeners:
+            if listener.port and (listener.host, listener.port) in binds:
+                raise wrong(f"two listeners bind {quote(listener.bind)}")
+            binds.add((listener.host, listener.port))
         private = {listener.app for listener in self.listeners if listener.private}
         for listener in self.listeners:
             if not listener.private and listener.app in private:

@@ -226,6 +226,8 @@ Duration = Annotated[str | int, PlainValidator(_duration, json_schema_input_type
 
 def no_repeats_of(names: Sequence[str], what: str) -> None:
     """Raise when two things of one list carry the same name."""
+    seen: set[str] = set()
     for name in names:
-        if names.count(name) > 1:
+        if name in seen:
             raise wrong(f"two {what} are called {quote(name)}; names are unique")
+        seen.add(name)

@@ -50,7 +50,7 @@ def broken_fleets(draw: st.DrawFn) -> list[Any]:
             continue
         match draw(st.sampled_from(["replace", "remove", "rename", "double", "graft"])):
             case "replace":
-                parent[path[-1]] = draw(ODD)
+                parent[path[-1]] = copy.deepcopy(draw(ODD))
             case "remove":
                 del parent[path[-1]]
             case "rename" if isinstance(parent, dict):
