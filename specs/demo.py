@@ -162,7 +162,7 @@ async def narrate(reconciler: Program, here: Setting, client: httpx.AsyncClient,
             case "fleet.converged" if not is_told:
                 screen.done()
                 is_told = True
-                for text, style in guide(here, await machine_port(client)):
+                for text, style in guide(here, await address_of_a_machine(client)):
                     screen.say(text, style)
             case "fleet.converged":
                 screen.say(f"converged: {event['users']} users")
@@ -171,11 +171,11 @@ async def narrate(reconciler: Program, here: Setting, client: httpx.AsyncClient,
             case name if event["level"] != "info":
                 details = (f"{key}={value}" for key, value in event.items() if key not in IN_EVERY_EVENT)
                 screen.say(" ".join([name, *details]), "yellow")
-            case name if is_told and name.startswith("apply."):
-                screen.say(f"{name} {event.get('app', '')} {event.get('because', '')}".rstrip(), "dim")
+            case "apply.started" if is_told:
+                screen.say(f"{event['app']}: {event['action']}: {event['because']}", "dim")
 
 
-def guide(here: Setting, machine: int) -> Iterator[tuple[str, str]]:
+def guide(here: Setting, machine: str) -> Iterator[tuple[str, str]]:
     """What to open and to type, as (line, style); a command not answered by 200 ends in the status."""
     users = hosts(here.specs)
     public, management = f"http://127.0.0.1:{here.public}", f"http://127.0.0.1:{here.management}"
@@ -190,8 +190,9 @@ def guide(here: Setting, machine: int) -> Iterator[tuple[str, str]]:
         yield f"  {as_user} {management}/metrics", ""
         yield f"  {as_user} --data-binary '<h1>Hello from a code push</h1>' {management}/code", ""
         yield f"  {as_user} {public}/metrics  # 404", ""
+    if machine:
         yield "\nStraight to a machine, past the router; its guard misses the signature:", "bold"
-        yield f"  curl http://127.0.0.1:{machine}/  # 401", ""
+        yield f"  curl http://{machine}/  # 401", ""
     yield "\nThe reconciler in a second terminal, from this folder:", "bold"
     yield f"  . {shown(here.folder / 'env')}", ""
     yield f"  reconciler plan {specs}", ""
@@ -210,10 +211,11 @@ async def answers(client: httpx.AsyncClient) -> None:
     raise DemoError(f"localfly did not answer at {client.base_url} within {READY_WITHIN_S} s")
 
 
-async def machine_port(client: httpx.AsyncClient) -> int:
-    """Where the public port of some user's machine really listens on this laptop."""
+async def address_of_a_machine(client: httpx.AsyncClient) -> str:
+    """Where the public port of some user's machine really listens, as HOST:PORT; empty when none does."""
     world = (await client.get("/_localfly/world")).raise_for_status().json()
-    raise NotImplementedError(world)
+    listening = (machine["listens"] for app in world["apps"].values() for machine in app["machines"])
+    return next((str(where["8080"]) for where in listening if "8080" in where), "")
 
 
 def folder_of(specs: Path) -> Path:
@@ -259,13 +261,14 @@ def environment(here: Setting) -> dict[str, str]:
 
 
 def hosts(specs: Path) -> dict[str, str]:
-    """Each user's first host, by name."""
+    """Each user's first host, by name; what cannot be read is the reconciler's to complain about."""
     found = {}
-    for path in sorted(specs.rglob("*.yaml")):
-        for document in yaml.safe_load_all(path.read_text("utf-8")):
-            if isinstance(document, dict) and document.get("kind") == "UserApp":
-                name = document["metadata"]["name"]
-                found[name] = (document["spec"].get("hosts") or [f"{name}.localhost"])[0]
+    for path in sorted(specs.rglob("*.y*ml")):
+        with contextlib.suppress(OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError):
+            for document in yaml.safe_load_all(path.read_text("utf-8")):
+                if document["kind"] == "UserApp":
+                    name = document["metadata"]["name"]
+                    found[name] = (document["spec"].get("hosts") or [f"{name}.localhost"])[0]
     return found
 
 

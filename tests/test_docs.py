@@ -13,6 +13,8 @@ from tests import wire
 PAGES = (wire.ROOT / "README.md", *sorted((wire.ROOT / "docs").glob("*.md")))
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+OF_OTHERS = {"--config", "--private"}  # fly's own
 SHOWN_ONLY = ("text",)  # pictures made of letters; commands stand in console or sh
 
 COVERED = {  # commands that other tests run
@@ -106,6 +108,16 @@ def test_every_fenced_block_says_what_it_is() -> None:
     known = ("console", "sh", "yaml", *SHOWN_ONLY)
     languages = {match["language"] for page in PAGES for match in FENCE.finditer(page.read_text("utf-8"))}
     assert languages <= set(known)
+
+
+@pytest.mark.wire
+async def test_every_flag_that_the_docs_name_exists() -> None:
+    """A flag on any page is one that some command's own help names, or another maker's."""
+    commands = [("reconciler", verb, "--help") for verb in ("validate", "plan", "apply", "run", "status")]
+    helps = [await wire.finished(wire.PYTHON, "-m", *argv) for argv in (*commands, ("localfly", "--help"))]
+    known = OF_OTHERS | {flag for told in helps for flag in FLAG.findall(told.out)}
+    named = {flag for page in PAGES for flag in FLAG.findall(page.read_text("utf-8"))}
+    assert named - known == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -6,9 +6,10 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from localfly.api import create_api
 from localfly.journal import Journal
@@ -21,8 +22,14 @@ QUICK = Timings(
     create_s=0.01, start_s=0.01, stop_s=0.01, reap_s=0.01, replace_s=0.01, destroy_s=0.01, restart_s=0.01
 )
 
-Between = Callable[[str, str, Callable[[], Awaitable[None]]], Awaitable[None]]
-"""`between(method, path, handle)`: await `handle()` to let the request have its effect and its answer."""
+
+class Handle(Protocol):
+    """Lets a request have its effect, and its answer unless told otherwise."""
+
+    async def __call__(self, *, answer: bool = True) -> None: ...
+
+
+Between = Callable[[str, str, Handle], Awaitable[None]]  # method, path, handle
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +56,11 @@ class _Between:
         self._between = between
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def handle() -> None:
-            await self._app(scope, receive, send)
+        async def lost(_message: Message) -> None:
+            """The answer goes nowhere."""
+
+        async def handle(*, answer: bool = True) -> None:
+            await self._app(scope, receive, send if answer else lost)
 
         await self._between(scope["method"], scope["path"], handle)
 

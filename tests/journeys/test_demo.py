@@ -5,11 +5,14 @@ import json
 import os
 import re
 import signal
-import socket
+import socket as sockets
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from tests import wire
 from tests.journeys.demo_run import asked, converged, demo_run, typed
@@ -31,6 +34,11 @@ async def test_every_printed_command_answers_as_printed_and_stopping_leaves_noth
             assert (command, answer.status) == (command, status), answer.body
             if owner := re.search(r"http://(\w+)\.localhost", command):
                 assert json.loads(answer.body)["app"] == f"acme-{owner[1]}"
+        port = demo.port("alice.localhost")
+        async with connect(f"ws://alice.localhost:{port}/ws", host="127.0.0.1", proxy=None) as socket:
+            await socket.send("hello")
+            assert await socket.recv() == "acme-alice heard: hello"
+        assert await first_event("alice.localhost", port) == {"visits": 1}
         pushed = await asked("alice.localhost", demo.port("alice.localhost"), "/code")
         assert pushed.body == "<h1>Hello from a code push</h1>"
 
@@ -52,7 +60,7 @@ async def test_every_printed_command_answers_as_printed_and_stopping_leaves_noth
 @pytest.mark.wire
 async def test_while_it_runs_saved_files_move_routes_and_lost_machines_come_back(tmp_path: Path) -> None:
     """A saved host answers within two seconds, a broken file changes nothing, a deleted machine returns."""
-    async with demo_run(tmp_path) as demo, demo.api() as api:
+    async with demo_run(tmp_path) as demo:
         await converged(demo)
         port = demo.port("bob.localhost")
         bob = demo.specs / "users" / "bob.yaml"
@@ -66,18 +74,34 @@ async def test_while_it_runs_saved_files_move_routes_and_lost_machines_come_back
         await demo.program.said(r"bob\.yaml:\d+:\d+: ", within_s=5)
         assert await answers(200, "robert.localhost", port)
 
-        (lost,) = (await api.get("/v1/apps/acme-bob/machines")).json()
-        gone = await api.delete(f"/v1/apps/acme-bob/machines/{lost['id']}", params={"force": "true"})
-        assert gone.status_code == 200
-        bob.write_text(good, "utf-8")
+        async with demo.api() as api:
 
-        async def back() -> list[dict[str, Any]]:
-            found: list[dict[str, Any]] = (await api.get("/v1/apps/acme-bob/machines")).json()
-            return [each for each in found if each["id"] != lost["id"] and each["state"] == "started"]
+            async def machines() -> list[dict[str, Any]]:
+                found: list[dict[str, Any]] = (await api.get("/v1/apps/acme-bob/machines")).json()
+                return [each for each in found if each["state"] == "started"]
 
-        (new,) = await wire.until(back, within_s=30, what="bob's machine is back")
+            (lost,) = await machines()
+            gone = await api.delete(f"/v1/apps/acme-bob/machines/{lost['id']}", params={"force": "true"})
+            assert gone.status_code == 200
+            bob.write_text(good, "utf-8")
+            await wire.until(lambda: nobody_is(lost, machines), what="the machine is gone")
+            (new,) = await wire.until(machines, within_s=30, what="bob's machine is back")
         assert new["config"]["mounts"][0]["volume"] == lost["config"]["mounts"][0]["volume"]
         await wire.until(lambda: answers(200, "bob.localhost", port), within_s=10, what="bob is routed again")
+
+
+async def first_event(host: str, port: int) -> object:
+    """The first thing that the studio of that host streams."""
+    async with (
+        httpx.AsyncClient(trust_env=False) as client,
+        client.stream("GET", f"http://127.0.0.1:{port}/events", headers={"host": host}) as answer,
+    ):
+        return json.loads((await anext(answer.aiter_lines())).removeprefix("data: "))
+
+
+async def nobody_is(lost: dict[str, Any], machines: Callable[[], Awaitable[list[dict[str, Any]]]]) -> bool:
+    """Whether that machine no longer runs."""
+    return all(each["id"] != lost["id"] for each in await machines())
 
 
 async def answers(status: int, host: str, port: int) -> bool:
@@ -88,7 +112,7 @@ async def answers(status: int, host: str, port: int) -> bool:
 @pytest.mark.wire
 async def test_taken_ports_are_left_alone_and_ctrl_c_at_once_leaves_nothing(tmp_path: Path) -> None:
     """With the usual door occupied it takes another one; Ctrl-C before it is ready ends it cleanly."""
-    with socket.socket() as other:
+    with sockets.socket() as other:
         with contextlib.suppress(OSError):  # somebody else holds it: just as taken
             other.bind(("127.0.0.1", 8080))
             other.listen()
