@@ -28,7 +28,7 @@ class Census:
         self._intent = intent
         self._publish = publish
         self._members: dict[str, Member] = {}
-        self._unclaimed: tuple[Member, ...] = ()
+        self._unclaimed: tuple[Member, ...] | None = None  # None: the organisation was never looked at
         self._pending: set[str] = set()
         self._revision = 0
         self._told: tuple[int, int] | None = None
@@ -41,12 +41,12 @@ class Census:
     @property
     def members(self) -> Mapping[str, Member]:
         """Everybody, unclaimed ones too."""
-        return {member.name: member for member in (*self._unclaimed, *self._members.values())}
+        return {member.name: member for member in (*(self._unclaimed or ()), *self._members.values())}
 
     @property
     def has_converged(self) -> bool:
-        """Every user app was ready, as its present document says, when last published."""
-        return self._has_converged
+        """Every user app is ready, as its present document says, and that is published."""
+        return self._has_converged and not self._changed.is_set()
 
     def put(self, member: Member) -> None:
         """What is now known of a wanted app; published within 50 ms. Its hosts are always the document's."""
@@ -74,8 +74,13 @@ class Census:
         self._changed.set()
 
     def publish(self) -> None:
-        """Hand out a table of what is known now, and tell the progress when it moved."""
+        """Hand out a table of what is known now, and tell the progress when it moved.
+
+        Before the first look at the organisation nobody is known, and an empty table would deny everybody.
+        """
         self._changed.clear()
+        if self._unclaimed is None:
+            return
         gone = self._members.keys() - self._intent.apps.keys()
         for name in gone:
             del self._members[name]

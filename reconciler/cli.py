@@ -9,7 +9,6 @@ import io
 import json
 import os
 import sys
-import traceback
 from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -23,22 +22,18 @@ from rich.console import Console
 from rich.text import Text
 
 from reconciler import logs, report
-from reconciler.apply import StepFailed
 from reconciler.config import ConfigError, Environment, listen_overrides, take_environment
-from reconciler.core.desired import DesiredApp
 from reconciler.core.problem import printable
 from reconciler.core.spec import ENV_PREFIX, Specs
 from reconciler.fly.client import FlyClient
 from reconciler.fly.errors import FlyError
 from reconciler.intent import Intent, NotUsable
 from reconciler.observe import observe_fleet
-from reconciler.reconcile import converge
+from reconciler.rollout import rollout
 from reconciler.run import describe, run
 from reconciler.session import Options, PaceChoice, Session, begin, read_source
-from reconciler.survey import Survey, each, survey
+from reconciler.survey import Survey, survey
 from router.server import ListenError
-
-EXPECTED = (ConfigError, NotUsable, FlyError, StepFailed, ListenError)
 
 log = structlog.get_logger()
 
@@ -118,20 +113,8 @@ def command(arguments: Sequence[str], *, environ: MutableMapping[str, str] = os.
     except typer.TyperException as error:
         message = error.format_message()  # empty: the help was shown, since nothing was asked
         return _error(f"{message} (see reconciler --help)") if message else Exit.ERROR
-    except EXPECTED as error:
-        return _error(str(error))
-    except (typer.Abort, KeyboardInterrupt):
-        return _error("stopped; nothing that was begun needs to be undone")
-    except asyncio.CancelledError:
-        return _error("ended before everything under way was finished; the next run goes on with it")
-    except Exception as error:  # the last resort: no traceback reaches a user who did not ask for it
-        if debug:
-            traceback.print_exc()
-        log.critical("command.crashed", exc_info=error)
-        return _error(
-            f"this is a fault of the program itself: {type(error).__name__} (log event command.crashed); "
-            "run it again with --debug to see where"
-        )
+    except BaseException as error:  # noqa: BLE001 (the last resort: no traceback reaches a user)
+        return _error(_explained(error))
     return Exit.OK if code is None else int(code)
 
 
@@ -311,7 +294,7 @@ async def _survey(session: Session, workers: int) -> Survey:
         return await survey(fly, session.intent, workers=workers)
 
 
-async def _apply(session: Session, workers: int, *, yes: bool) -> int:
+async def _apply(session: Session, workers: int, *, yes: bool) -> Exit:
     intent = session.intent
     async with session.fly() as fly:
         found = await survey(fly, intent, workers=workers)
@@ -320,20 +303,12 @@ async def _apply(session: Session, workers: int, *, yes: bool) -> int:
             return _verdict(found)
         if not yes:
             typer.confirm("Apply?", abort=True)
-        failed: list[str] = []
-
-        async def do(desired: DesiredApp) -> None:
-            try:
-                await converge(fly, desired, values=intent.values(desired), describe=describe(intent))
-            except (FlyError, StepFailed) as error:
-                failed.append(desired.name)
-                _error(f"{desired.name}: {error}")
-
-        acting = [intent.apps[app.name] for app in found.plan.apps if app.actions]
-        await each(acting, do, workers=workers)
+        failures = await rollout(fly, intent, found, describe=describe(intent), workers=workers)
+        for failure in failures:
+            _error(f"{failure.name}: {failure.message}")
         after = await survey(fly, intent, workers=workers)
         _show(report.plan_lines(after))
-        return Exit.ERROR if failed else _verdict(after)
+        return Exit.ERROR if failures else _verdict(after)
 
 
 async def _ask_before_the_first(intent: Intent, fly: FlyClient) -> None:
@@ -352,6 +327,26 @@ def _verdict(found: Survey) -> Exit:
     if not found.is_whole:
         return Exit.PARTIAL
     return Exit.BLOCKED if found.plan.hold_count else Exit.OK
+
+
+def _explained(error: BaseException) -> str:
+    cause = error
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    match cause:
+        case ConfigError() | NotUsable() | FlyError() | ListenError():
+            return str(cause)
+        case typer.Abort() | KeyboardInterrupt():
+            return "stopped; nothing that was begun needs to be undone"
+        case asyncio.CancelledError():
+            return "ended before everything under way was finished; the next run goes on with it"
+    if isinstance(cause, SystemExit):  # typer's, when nobody reads what we print
+        raise cause
+    log.critical("command.crashed", exc_info=error)
+    return (
+        f"this is a fault of the program itself: {type(cause).__name__} (log event command.crashed); "
+        "run it again with --debug to see where"
+    )
 
 
 def _on_terminal() -> bool:

@@ -26,17 +26,17 @@ def configure(form: Form, *, stream: TextIO | None = None, debug: bool = False) 
     """Send events to `stream` (stderr unless told); `debug` adds debug events and tracebacks."""
     out = stream or sys.stderr
     on_terminal = out.isatty()
-    level = logging.CRITICAL if form is Form.NONE and not debug else logging.INFO
     for_people = form is not Form.AUTO or on_terminal
     structlog.configure(
         processors=[
+            *([_drop] if form is Form.NONE and not debug else []),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S" if for_people else "iso", utc=not for_people),
             structlog.processors.format_exc_info if debug else _name_the_exception,
             _for_people(colors=on_terminal) if for_people else structlog.processors.JSONRenderer(default=str),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else level),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
@@ -51,6 +51,10 @@ def _for_people(*, colors: bool) -> structlog.dev.ConsoleRenderer:
     return structlog.dev.ConsoleRenderer(
         colors=colors, exception_formatter=structlog.dev.plain_traceback, sort_keys=False, pad_event_to=22
     )
+
+
+def _drop(_logger: WrappedLogger, _method: str, _event: EventDict) -> EventDict:
+    raise structlog.DropEvent
 
 
 def _name_the_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

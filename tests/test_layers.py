@@ -28,7 +28,9 @@ VERB = (CORE, FLY)
 PASS = (*VERB, "reconciler.observe", "reconciler.apply")
 INTENT = ("reconciler.intent", CORE)
 ROUTER = ("router.server", "router.state")
-LOOP = tuple(f"reconciler.{name}" for name in ("intent", "reconcile", "census", "source", "workqueue"))
+LOOP = tuple(
+    f"reconciler.{name}" for name in ("intent", "reconcile", "census", "lookout", "source", "workqueue")
+)
 
 # The most specific name wins. A module that no line covers is an error: say here where it belongs.
 LAW = (
@@ -50,6 +52,8 @@ LAW = (
     Layer("reconciler.census", (*INTENT, "router.table")),
     Layer("reconciler.survey", (*PASS, *INTENT, "reconciler.reconcile")),
     Layer("reconciler.report", (CORE, "reconciler.survey")),
+    Layer("reconciler.rollout", (*PASS, *INTENT, "reconciler.reconcile", "reconciler.survey")),
+    Layer("reconciler.lookout", (*PASS, *INTENT, "reconciler.census")),
     Layer("reconciler.loop", (*PASS, *LOOP)),
     Layer(
         "reconciler.run",
