@@ -47,6 +47,8 @@ class Client:
         while True:
             event = self._http.next_event()
             if isinstance(event, h11.Request):
+                if not event.http_version.startswith(b"1."):
+                    raise h11.RemoteProtocolError("not HTTP/1", error_status_hint=505)
                 return event
             if event is not h11.NEED_DATA:
                 return None

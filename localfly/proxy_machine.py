@@ -35,10 +35,10 @@ class Upstream:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.writer.close()  # first: the wait below may be cancelled
         if self._sending:
             self._sending.cancel()
             await asyncio.wait({self._sending})
-        self.writer.close()
 
     async def ask(
         self, method: bytes, target: bytes, headers: Headers, body: Body

@@ -13,12 +13,12 @@ Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 async def pipe(one: Ends, other: Ends) -> None:
     """Carry bytes until both directions have ended; a broken one ends both. Closes nothing itself."""
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(OSError):  # ENOTCONN is none of the connection errors
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_carry(one[0], other[1]))
                 group.create_task(_carry(other[0], one[1]))
-        except* ConnectionError as broken:
+        except* OSError as broken:
             raise broken.exceptions[0] from None
 
 

@@ -5,7 +5,7 @@ Answers for nothing of the product; the proxy's tests attach it in the place of 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import h11
@@ -83,6 +83,27 @@ async def backend(answer: Answer) -> AsyncIterator[Backend]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def raw(
+    handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[Backend]:
+    """A server that speaks whatever `handler` writes; the connection ends with it."""
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await handler(reader, writer)
+        except asyncio.CancelledError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    try:
+        yield Backend(port=server.sockets[0].getsockname()[1])
+    finally:
+        server.close()
 
 
 def replaying(value: str, *more: tuple[str, str]) -> Answer:

@@ -38,9 +38,18 @@ class Edge:
         url = f"http://127.0.0.1:{self.ports[door]}{path}"
         return await self.client.request(method, url, headers=headers, **more)
 
-    async def connect(self, *, door: int = 0) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    @contextlib.asynccontextmanager
+    async def connection(
+        self, *, door: int = 0
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         """A raw connection to a door."""
-        return await asyncio.open_connection("127.0.0.1", self.ports[door])
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.ports[door])
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     def errors(self, app: str) -> list[str]:
         """What the proxy logged under an app, oldest first."""

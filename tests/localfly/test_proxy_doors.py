@@ -39,11 +39,10 @@ async def test_an_app_that_does_not_serve_the_port_closes_the_connection() -> No
     async with edge(doors=[Door("127.0.0.1", 0, 9090, "shop")]) as fly:
         fly.app("shop")
         await fly.machine("shop")
-        reader, writer = await fly.connect()
-        writer.write(b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n")
-        assert await reader.read() == b""
-        writer.close()
-        assert fly.errors("shop") == ["[PR03] nothing from app shop serves port tcp/9090"]
+        async with fly.connection() as (reader, writer):
+            writer.write(b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+            assert await reader.read() == b""
+            assert fly.errors("shop") == ["[PR03] nothing from app shop serves port tcp/9090"]
 
 
 async def test_a_private_app_is_reached_at_its_flycast_door_only() -> None:
@@ -81,13 +80,12 @@ async def test_a_port_without_the_http_handler_is_bytes(handlers: list[str]) -> 
     async with edge(doors=[Door("127.0.0.1", 0, 5432, "db")]) as fly:
         fly.app("db")
         await fly.machine("db", service(port=5432, handlers=handlers))
-        reader, writer = await fly.connect()
-        writer.write(b"GET /raw HTTP/1.1\r\nHost: db\r\nConnection: close\r\n\r\n")
-        answer = await reader.read()
-        writer.close()
-        assert b"fly-client-ip" not in answer.lower()
-        assert b"via:" not in answer.lower()
-        assert b'"/raw"' in answer
+        async with fly.connection() as (reader, writer):
+            writer.write(b"GET /raw HTTP/1.1\r\nHost: db\r\nConnection: close\r\n\r\n")
+            answer = await reader.read()
+            assert b"fly-client-ip" not in answer.lower()
+            assert b"via:" not in answer.lower()
+            assert b'"/raw"' in answer
 
 
 async def test_picked_by_host_a_port_without_the_http_handler_is_verbatim_too() -> None:
