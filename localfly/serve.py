@@ -80,7 +80,7 @@ async def serve(setup: Setup, *, say: Callable[[str], None], stop: asyncio.Event
             journal=journal,
             allow_any_host=setup.allows_any_host,
         )
-        await stack.enter_async_context(_answering(api, listener))
+        await stack.enter_async_context(answering(api, listener))
         say(f"localfly api http://{authority(*listener.getsockname()[:2])}")
         for door in doors:
             say(_sign(door, setup.attached))
@@ -115,7 +115,8 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 @contextlib.asynccontextmanager
-async def _answering(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+async def answering(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve an ASGI app on a listening socket for as long as the block."""
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -193,10 +193,15 @@ def listener(app: object, internal_port: int) -> Listener:
     return Listener(config)
 
 
+def volume() -> Path | None:
+    """The machine's volume; on a laptop /data, if there is one, is somebody else's."""
+    is_on_a_laptop = "LOCALFLY_PORT_8080" in os.environ
+    return VOLUME if VOLUME.is_dir() and not is_on_a_laptop else None
+
+
 async def main() -> None:
     """Serve both until told to stop."""
-    is_on_a_laptop = "LOCALFLY_PORT_8080" in os.environ  # where /data, if there is one, is somebody else's
-    studio = Studio.remembered(VOLUME if VOLUME.is_dir() and not is_on_a_laptop else None)
+    studio = Studio.remembered(volume())
     listeners = [
         listener(guard(public(studio), purpose="public", port=(80, 443, 4443)), 8080),
         listener(guard(management(studio), purpose="management", port=9090), 9090),

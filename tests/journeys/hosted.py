@@ -1,19 +1,18 @@
 """localfly's Machines API on a socket inside the test, with a place to stand between request and answer."""
 
-import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from localfly.api import create_api
 from localfly.journal import Journal
 from localfly.lifecycle import Lifecycle, Timings
+from localfly.serve import answering
 from localfly.world import World
 from tests.localfly.inprocess import NothingRuns
 
@@ -46,8 +45,9 @@ async def hosted_api(between: Between, *, orgs: tuple[str, ...] = ("acme",)) -> 
         world.add_org(slug)
     async with Lifecycle(world, NothingRuns(), QUICK) as lifecycle:
         api = create_api(world, lifecycle, tokens={TOKEN: None}, journal=journal)
-        async with _served(_Between(api, between)) as port:
-            yield Hosted(world, f"http://127.0.0.1:{port}")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            async with answering(_Between(api, between), listener):
+                yield Hosted(world, f"http://127.0.0.1:{listener.getsockname()[1]}")
 
 
 class _Between:
@@ -63,32 +63,3 @@ class _Between:
             await self._app(scope, receive, send if answer else lost)
 
         await self._between(scope["method"], scope["path"], handle)
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn that leaves the test's signals alone and says when it is up."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.is_up = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.is_up.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-@contextlib.asynccontextmanager
-async def _served(app: ASGIApp) -> AsyncIterator[int]:
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_config=None, access_log=False)
-    server = _Server(config)
-    task = asyncio.create_task(server.serve())
-    try:
-        await server.is_up.wait()
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = server.force_exit = True
-        await task
