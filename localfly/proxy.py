@@ -7,6 +7,7 @@ request on is `proxy_exchange`'s; which flags make a door is `door`'s.
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -101,7 +102,7 @@ class Proxy:
         try:
             return await asyncio.start_server(take, door.host, door.port, backlog=1024)
         except OSError as error:
-            why = error.strerror or str(error)
+            why = os.strerror(error.errno) if error.errno else str(error)
             raise BadFlag(f"--listen {door}: cannot listen on port {door.port}: {why}") from None
 
     async def _take(self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -64,17 +64,17 @@ class Edge:
         self.world.add_app(name, org=org, network=network)
 
     async def machine(
-        self, app: str, *services: dict[str, Any], is_asleep: bool = False, region: str = "iad"
+        self, app: str, *services: dict[str, Any], is_asleep: bool = False, region: str = "iad", **more: Any
     ) -> Machine:
         """A machine of an app, running the guest, or stopped; without `services` one on 443."""
-        config = {"image": "guest", "services": list(services or [service()])}
+        config = {"image": "guest", "services": list(services or [service()]), **more}
         machine = self.world.add_machine(
             self.world.apps[app],
             name=f"m{len(self.world.machines)}",
             region=region,
             config=config,
             submitted=config,
-            secrets={},
+            secrets=self.world.apps[app].secrets,
         )
         self.lifecycle.launch(machine, skip_launch=is_asleep)
         wanted = "stopped" if is_asleep else "started"
