@@ -13,6 +13,8 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+_AS_JSON = structlog.processors.JSONRenderer(default=str)
+
 
 class Form(Enum):
     """What events look like."""
@@ -34,7 +36,7 @@ def configure(form: Form, *, stream: TextIO | None = None, debug: bool = False) 
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S" if for_people else "iso", utc=not for_people),
             structlog.processors.format_exc_info if debug else _name_the_exception,
-            _for_people(colors=on_terminal) if for_people else structlog.processors.JSONRenderer(default=str),
+            *([_for_people(colors=on_terminal)] if for_people else [_event_first, _AS_JSON]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(out),
@@ -51,6 +53,12 @@ def _for_people(*, colors: bool) -> structlog.dev.ConsoleRenderer:
     return structlog.dev.ConsoleRenderer(
         colors=colors, exception_formatter=structlog.dev.plain_traceback, sort_keys=False, pad_event_to=22
     )
+
+
+def _event_first(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """What one looks for stands where one looks first."""
+    first = ("timestamp", "level", "event")
+    return {key: event[key] for key in (*first, *event) if key in event}
 
 
 def _drop(_logger: WrappedLogger, _method: str, _event: EventDict) -> EventDict:

@@ -142,7 +142,8 @@ def _gaps(found: Survey) -> Iterator[Text]:
 def _app_lines(app: AppPlan) -> Iterator[Line]:
     for action in app.actions:
         sign, style = SIGNS[action.kind]
-        yield f"{sign} {action.kind:<14}  {_subject(action)}: {action.because}", style
+        subject = _subject(action)
+        yield f"{sign} {action.kind:<14}  {subject}{': ' if subject else ''}{action.because}", style
         if isinstance(action, UpdateMachine):
             yield from ((f"      {change}", style) for change in action.changes)
     for hold in app.holds:
@@ -156,7 +157,7 @@ def _app_lines(app: AppPlan) -> Iterator[Line]:
 def _subject(action: Action) -> str:
     match action:
         case SetSecrets():
-            return ", ".join([*action.names, *(f"-{name}" for name in action.unset)])
+            return ""  # the reason names them
         case CreateVolume():
             return f"{action.name}, {action.size_gb} GB"
         case _:
