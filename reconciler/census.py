@@ -110,6 +110,8 @@ class Census:
         ready = sum(
             is_ready(member) and member.name not in self._pending for member in self._members.values()
         )
+        if self._told is None or self._told[1] != total:
+            self._has_converged = False
         if self._told != (ready, total):
             self._told = ready, total
             log.info("fleet.progressed", ready=ready, total=total)

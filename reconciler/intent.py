@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.core.desired import DesiredApp, resolve
 from reconciler.core.keys import RootKey
-from reconciler.core.kinds import FleetSpec, RouterSpec
+from reconciler.core.kinds import FleetSpec, RouterSpec, SecretSpec
 from reconciler.core.secret import SecretText
 from reconciler.core.spec import FleetDoc, Specs
 from reconciler.secret_source import SecretSource
@@ -60,18 +60,26 @@ class Intent:
         Raises NotUsable, with everything kept as it was, when there is no fleet or it would be another one.
         """
         fleet = self._checked(specs.fleet)
-        self.specs = replace(specs, fleet=fleet, router=_as_bound(specs.router, self.specs.router))
-        apps = {name: self._resolve(name) for name in specs.users}
+        specs = replace(specs, fleet=fleet, router=_as_bound(specs.router, self.specs.router))
+        key_id = self._root_key.kid if self._root_key else None
+        apps = {
+            name: self._with_digest(resolve(specs, name, secrets_digest=None, key_id=key_id), specs.secrets)
+            for name in specs.users
+        }
         kept = {
             name: app
             for name, app in self.apps.items()
             if name not in apps and (name in specs.broken or not specs.complete)
         }
+        self.specs = specs
         return self._want({**apps, **kept}, kept=frozenset(kept))
 
     def look_at_secrets(self) -> Change:
         """Read the values of all secrets again: an edited file or variable moves the apps that use it."""
-        apps = {name: app if name in self.kept else self._resolve(name) for name, app in self.apps.items()}
+        apps = {
+            name: app if name in self.kept else self._with_digest(app, self.specs.secrets)
+            for name, app in self.apps.items()
+        }
         return self._want(apps, kept=self.kept)
 
     def values(self, app: DesiredApp) -> dict[str, SecretText]:
@@ -86,15 +94,13 @@ class Intent:
             **self._secrets.values(known, self.specs.secrets, app_name=app.app_name).known,
         }
 
-    def _resolve(self, name: str) -> DesiredApp:
-        key_id = self._root_key.kid if self._root_key else None
-        app = resolve(self.specs, name, secrets_digest=None, key_id=key_id)
+    def _with_digest(self, app: DesiredApp, documents: Mapping[str, SecretSpec]) -> DesiredApp:
+        """`app` with the digest that its secrets have now; without one when a value is not known here."""
         if self._root_key is None:
             return app
-        values = self._secrets.values(app.secret_names, self.specs.secrets, app_name=app.app_name)
-        if values.missing:
-            return app
-        return replace(app, secrets_digest=self._root_key.digest(values.known))
+        values = self._secrets.values(app.secret_names, documents, app_name=app.app_name)
+        digest = None if values.missing else self._root_key.digest(values.known)
+        return app if digest == app.secrets_digest else replace(app, secrets_digest=digest)
 
     def _want(self, apps: dict[str, DesiredApp], *, kept: frozenset[str]) -> Change:
         before = self.apps

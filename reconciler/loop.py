@@ -100,8 +100,8 @@ class Loop:
             try:
                 async for specs in self._source.watch(stop):
                     self._take(specs)
-            except OSError as error:  # the system has no watches left, say: what is known stays in force
-                log.warning("source.unwatched", error=error.strerror or type(error).__name__)
+            except (OSError, RuntimeError) as error:  # no watches left, say: what is known stays in force
+                log.warning("source.unwatched", error=str(error))
                 await asyncio.sleep(LOOK_AGAIN_S)
 
     def _take(self, specs: Specs) -> None:
@@ -113,6 +113,11 @@ class Loop:
         except NotUsable as error:
             log.warning("source.rejected", problem=str(error))
             return
+        except Exception:  # a fault in reading one document must not end everything
+            log.exception("source.crashed")
+            return
+        if specs.router not in (None, self._intent.router):
+            log.warning("router.left_behind", because="`listeners` and `auth` change with the next start")
         self._want(change, also=kept ^ self._intent.kept)
         if change:
             log.info("source.changed", moved=len(change.moved), vanished=len(change.vanished))

@@ -144,18 +144,18 @@ class Stage:
             assert isinstance(loop, VirtualTimeLoop)
             yield FlyClient(http, token=TOKEN, pace=Pace(self.pace), wall=loop.wall)
 
-    def intent(self) -> Intent:
+    def intent(self, *, has_root_key: bool = True) -> Intent:
         """What the source wants now."""
-        root_key = RootKey(ROOT_KEY)
-        secrets = SecretSource(environ=self.environ, derive=root_key.derive)
+        root_key = RootKey(ROOT_KEY) if has_root_key else None
+        secrets = SecretSource(environ=self.environ, derive=root_key.derive if root_key else None)
         intent = Intent(secrets=secrets, root_key=root_key)
         intent.take(load(self.files))
         return intent
 
-    async def plan(self) -> Survey:
+    async def plan(self, *, has_root_key: bool = True) -> Survey:
         """What `reconciler plan` would find now."""
         async with self.client() as client:
-            return await survey(client, self.intent())
+            return await survey(client, self.intent(has_root_key=has_root_key))
 
     def app(self, name: str) -> App:
         return self.fly.world.apps[f"acme-{name}"]
@@ -220,7 +220,7 @@ class Running:
 
     def entry(self, host: str) -> Entry | None:
         """Where a host leads now."""
-        return self.tables[-1].hosts.get(host)
+        return self.tables[-1].hosts.get(host) if self.tables else None
 
 
 class _Edits:

@@ -368,3 +368,45 @@ async def test_an_app_of_somebody_else_in_our_organisation_is_left_alone() -> No
             assert isinstance(run.entry(ALICE), Unavailable)
             assert not on.app("alice").secrets
             assert not on.app("alice").machines
+
+
+async def test_without_the_root_key_a_plan_compares_no_secrets_and_says_so() -> None:
+    """In CI, where no key and no value is known, a converged fleet still has nothing to do."""
+    async with stage("alice", "bob") as on:
+        async with on.running() as run:
+            await run.converged()
+        on.environ.clear()
+        found = await on.plan(has_root_key=False)
+        assert found.plan.action_count == 0
+        assert found.plan.not_compared == 2
+
+
+async def test_a_router_document_that_moves_its_doors_waits_for_the_next_start() -> None:
+    """Domains apply at once; listeners and auth stay what this process opened with, keys included."""
+    async with stage("alice") as on, on.running() as run:
+        await run.converged()
+        run.save(
+            {
+                **on.files,
+                "fleet.yaml": FLEET.replace("domains: [example.com]", "domains: [example.com, example.org]")
+                .replace("acme-router", "acme-other")
+                .replace("  listeners", "  auth: none\n  listeners"),
+                "users/bob.yaml": user("bob").replace("bob.example.com", "bob.example.org"),
+            }
+        )
+        await run.until(lambda: isinstance(run.entry("bob.example.org"), Route))
+        assert run.intent.router is not None
+        assert run.intent.router.auth == "signed"
+        assert [each.app for each in run.intent.router.listeners] == ["acme-router"]
+        assert "PRESHARED_KEY" in on.app("bob").secrets
+
+
+async def test_a_user_that_vanishes_right_after_its_creation_stays_routed() -> None:
+    """The lists have not shown the app yet, and the route holds all the same."""
+    async with stage("alice") as on, on.running() as run:
+        await run.until(lambda: isinstance(run.entry(ALICE), Route))
+        first = len(run.tables)
+        run.save(fleet_of())
+        await asyncio.sleep(120)
+        assert run.condition("alice", "Unclaimed") == ("True", "DocumentGone")
+        assert all(isinstance(table.hosts[ALICE], Route) for table in run.tables[first:])
