@@ -119,8 +119,8 @@ class Proxy:
             asyncio.CancelledError
         ):  # only closing the proxy cancels, and the streams' callback would print it
             writer.transport.abort()
-        except Exception:  # noqa: BLE001 - no request may end in a traceback on the terminal
-            _log.error("a request through door %s failed; this is a fault of localfly", door, exc_info=True)
+        except Exception as error:  # noqa: BLE001 - no request may end in a traceback on the terminal
+            _log.error("door %s: a request failed by a fault of localfly, please report it: %r", door, error)
         finally:
             self._connections.discard(connection)
             writer.close()

@@ -48,6 +48,7 @@ class Backend:
     """A running server; `lost` is set when a client went away before the whole answer."""
 
     port: int = 0
+    met: int = 0  # connections
     seen: list[Saw] = field(default_factory=list)
     lost: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -66,6 +67,7 @@ async def backend(answer: Answer) -> AsyncIterator[Backend]:
         task = asyncio.current_task()
         assert task
         tasks.add(task)
+        running.met += 1
         try:
             await _serve(running, answer, reader, writer)
         except asyncio.CancelledError:

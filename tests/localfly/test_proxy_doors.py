@@ -88,6 +88,16 @@ async def test_a_port_without_the_http_handler_is_bytes(handlers: list[str]) -> 
             assert b'"/raw"' in answer
 
 
+async def test_a_raw_port_carries_what_is_not_http() -> None:
+    """The bytes are the machine's to judge: it hangs up, and no 400 of the proxy comes."""
+    async with edge(doors=[Door("127.0.0.1", 0, 5432, "db")]) as fly:
+        fly.app("db")
+        await fly.machine("db", service(port=5432, handlers=[]))
+        async with fly.connection() as (reader, writer):
+            writer.write(b"\x00\x00\x00\x08startup\r\n\r\n")
+            assert await reader.read() == b""
+
+
 async def test_picked_by_host_a_port_without_the_http_handler_is_verbatim_too() -> None:
     """At a door of another app the answer of a `tls` service comes as it is, with no header of the proxy."""
     async with backend(saying("front")) as front, edge(front.attached("front")) as fly:

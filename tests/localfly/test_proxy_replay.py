@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -9,7 +10,7 @@ from localfly import proxy_replay
 from localfly.door import Door
 from localfly.proxy import ProxySettings
 from localfly.proxy_replay import Malformed, NotImitated, Replay
-from tests.localfly.backend import Saw, Says, backend, replaying, saying
+from tests.localfly.backend import Saw, Says, backend, raw, replaying, saying
 from tests.localfly.edge import Edge, edge, service
 
 GOOD = {
@@ -238,7 +239,7 @@ async def test_a_body_up_to_the_limit_is_replayed_whole(size: int, status: int, 
     """With or without a declared length, a body one byte beyond the limit is not replayed: PA01."""
     body = bytes(range(256)) * 4
 
-    async def pieces():  # type: ignore[no-untyped-def]  # httpx takes any async iterator
+    async def pieces() -> AsyncIterator[bytes]:
         for at in range(0, size, 100):
             yield body[at : min(at + 100, size)]
 
@@ -257,6 +258,37 @@ async def test_a_body_up_to_the_limit_is_replayed_whole(size: int, status: int, 
             assert fly.errors("router")[0].startswith("[PA01]")
 
 
+@pytest.mark.parametrize(("size", "status"), [(900, 200), (1100, 502)])
+async def test_a_router_that_answers_before_the_body_has_come_replays_all_of_it(
+    size: int, status: int
+) -> None:
+    """The proxy first learns whether the whole body can be sent again; a longer one reaches no target."""
+    may_go_on = asyncio.Event()
+
+    async def answer_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"first")
+        writer.write(b"HTTP/1.1 204 No Content\r\nfly-replay: app=alice\r\n\r\n")
+        may_go_on.set()
+
+    async def upload() -> AsyncIterator[bytes]:
+        yield b"first"
+        await may_go_on.wait()
+        for _ in range((size - 5) // 5):
+            await asyncio.sleep(0.01)
+            yield b"later"
+
+    async with (
+        raw(answer_early) as router,
+        backend(saying("ok")) as alice,
+        edge(
+            router.attached("router"), alice.attached("alice"), settings=ProxySettings(replayable_size=1000)
+        ) as fly,
+    ):
+        assert (await fly.ask(method="POST", content=upload())).status_code == status
+        assert [len(saw.body) for saw in alice.seen] == ([size] if status == 200 else [])
+        assert alice.met == (1 if status == 200 else 0)
+
+
 async def test_a_body_beyond_the_limit_streams_through_when_nobody_replays() -> None:
     """The limit is one of replays, not of requests."""
     async with backend(saying("ok")) as app, edge(app.attached("app")) as fly:
@@ -273,8 +305,8 @@ async def test_an_instance_is_exact_and_a_preferred_one_is_a_wish() -> None:
     ):
         fly.app("alice")
         machines = [await fly.machine("alice") for _ in range(3)]
-        for machine in machines:
-            for key in ("instance", "prefer_instance"):
+        for key in ("instance", "prefer_instance"):
+            for machine in (*machines, *reversed(machines)):
                 wanted = f"{key}={machine.id}"
                 told = (await fly.ask()).json()
                 assert told["machine"] == machine.id
