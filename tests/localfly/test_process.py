@@ -124,7 +124,8 @@ async def test_a_process_has_flys_variables_its_secrets_and_nothing_of_ours() ->
     env = {"PLAIN": "1", "BOTH": "env", "FLY_REGION": "forged", "PORT": "1"}
     async with house(TELL_ENVIRONMENT, secrets={"KEY": "s3cret", "BOTH": "secret"}) as at:
         machine = await at.machine(env=env, guest={"memory_mb": 512})
-        told = json.loads(await until(lambda: at.said[0] if at.said else None))
+        await until(lambda: at.said)
+        told = json.loads(at.said[0])
         ports = {port: str(at.lifecycle.runtime.address(machine.id, port)[1]) for port in (8080, 9090)}  # type: ignore[index]  # None would fail the test as well
         expected = {
             "PLAIN": "1",
@@ -202,7 +203,8 @@ print(subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]).
     async with house(leave_child) as at:
         machine = await at.machine(wanted="stopped", restart={"policy": "no"})
         assert at.exits(machine)[-1]["exit_code"] == 0
-        child = frozenset({int(await until(lambda: at.said[0] if at.said else None) or 0)})
+        await until(lambda: at.said)
+        child = frozenset({int(at.said[0])})
         await until(lambda: not living(child))
 
 

@@ -29,15 +29,15 @@ async def test_fifty_requests_wake_a_stopped_machine_once() -> None:
         assert machine.state == "started"
 
 
-@pytest.mark.parametrize("autostart", [{"autostart": False}, {"autostart": None}])
-async def test_without_autostart_nothing_is_woken(autostart: dict[str, bool | None]) -> None:
+@pytest.mark.parametrize("autostart", [False, None])
+async def test_without_autostart_nothing_is_woken(autostart: bool | None) -> None:
     """A stopped machine stays so; the client gets a 503 at the app's own door, a 502 after a replay."""
     async with (
         backend(replaying("app=shop")) as router,
         edge(router.attached("router"), doors=[*SHOP, Door("127.0.0.1", 0, 443, "router")]) as fly,
     ):
         fly.app("shop")
-        machine = await fly.machine("shop", service(**autostart), is_asleep=True)
+        machine = await fly.machine("shop", service(autostart=autostart), is_asleep=True)
         answers = [await fly.ask(door=door) for door in (0, 1)]
         assert [(answer.status_code, answer.content) for answer in answers] == [(503, b""), (502, b"")]
         assert machine.state == "stopped"
