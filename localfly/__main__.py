@@ -13,9 +13,16 @@ from typing import Annotated
 
 import typer
 
-from localfly.door import APP_NAME, BadFlag, parse_address, parse_attached, parse_door, refuse_beyond_loopback
 from localfly.lifecycle import Timings
-from localfly.proxy import ProxySettings
+from localfly.proxy.door import (
+    APP_NAME,
+    BadFlag,
+    parse_address,
+    parse_attached,
+    parse_door,
+    refuse_beyond_loopback,
+)
+from localfly.proxy.edge import ProxySettings
 from localfly.region import REGIONS
 from localfly.runtime import parse_image
 from localfly.serve import Setup, serve

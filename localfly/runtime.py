@@ -7,10 +7,10 @@ import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 
-from localfly.door import BadFlag
 from localfly.guest import Guest
 from localfly.lifecycle import CannotStart
 from localfly.process import Process, Watchdog
+from localfly.proxy.door import BadFlag
 from localfly.world import Machine
 
 

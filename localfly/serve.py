@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 import uvicorn
 from starlette.types import ASGIApp
 
-from localfly.api import create_api
-from localfly.door import Attached, BadFlag, Door, apps_behind, authority
+from localfly.api.routes import create_api
 from localfly.journal import Journal
 from localfly.lifecycle import Lifecycle, Timings
-from localfly.proxy import Proxy, ProxySettings
+from localfly.proxy.door import Attached, BadFlag, Door, apps_behind, authority
+from localfly.proxy.edge import Proxy, ProxySettings
 from localfly.runtime import LaptopRuntime
 from localfly.world import Machine, World
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from localfly.api import create_api
+from localfly.api.routes import create_api
 from localfly.journal import Journal
 from localfly.lifecycle import Lifecycle, Timings
 from localfly.serve import answering

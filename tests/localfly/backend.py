@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import h11
 
-from localfly.door import Attached
+from localfly.proxy.door import Attached
 
 Headers = list[tuple[str, str]]
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 
-from localfly.door import Attached, Door
 from localfly.journal import Journal
 from localfly.lifecycle import Lifecycle, Timings
-from localfly.proxy import Proxy, ProxySettings
+from localfly.proxy.door import Attached, Door
+from localfly.proxy.edge import Proxy, ProxySettings
 from localfly.runtime import LaptopRuntime
 from localfly.world import Machine, World
 from tests.virtual_time import VirtualTimeLoop

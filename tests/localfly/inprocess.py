@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httpx
 from starlette.types import ASGIApp
 
-from localfly.api import create_api
+from localfly.api.routes import create_api
 from localfly.journal import Journal
 from localfly.lifecycle import Lifecycle, Runtime, Timings
 from localfly.world import Machine, World

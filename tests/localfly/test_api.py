@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from localfly.api import ROUTES
-from localfly.gate import is_loopback
+from localfly.api.gate import is_loopback
+from localfly.api.routes import ROUTES
 from tests.localfly.inprocess import TOKEN, laptop
 from tests.localfly.requests import config, create_app, create_machine, said
 

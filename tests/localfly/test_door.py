@@ -2,7 +2,7 @@
 
 import pytest
 
-from localfly.door import (
+from localfly.proxy.door import (
     Attached,
     BadFlag,
     Door,

@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from localfly.door import BadFlag
 from localfly.lifecycle import Lifecycle
 from localfly.passage import Timings
+from localfly.proxy.door import BadFlag
 from localfly.runtime import LaptopRuntime, command_for, parse_image
 from localfly.world import Machine, World
 from tests.wire import family, living, until

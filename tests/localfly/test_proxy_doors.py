@@ -2,9 +2,9 @@
 
 import pytest
 
-from localfly.door import Attached, BadFlag, Door
 from localfly.lifecycle import Lifecycle
-from localfly.proxy import Proxy
+from localfly.proxy.door import Attached, BadFlag, Door
+from localfly.proxy.edge import Proxy
 from localfly.runtime import LaptopRuntime
 from localfly.world import World
 from tests.localfly.backend import backend, saying

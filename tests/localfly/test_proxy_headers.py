@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from localfly.door import Door
-from localfly.proxy import ProxySettings
+from localfly.proxy.door import Door
+from localfly.proxy.edge import ProxySettings
 from tests.localfly.backend import backend, replaying, saying
 from tests.localfly.edge import edge, service
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from localfly.proxy import ProxySettings
+from localfly.proxy.edge import ProxySettings
 from tests.localfly.backend import Says, backend, raw, replaying, saying
 from tests.localfly.edge import edge
 

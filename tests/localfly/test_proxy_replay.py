@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from localfly import proxy_replay
-from localfly.door import Door
-from localfly.proxy import ProxySettings
-from localfly.proxy_replay import Malformed, NotImitated, Replay
+from localfly.proxy import replay
+from localfly.proxy.door import Door
+from localfly.proxy.edge import ProxySettings
+from localfly.proxy.replay import Malformed, NotImitated, Replay
 from tests.localfly.backend import Saw, Says, backend, raw, replaying, saying
 from tests.localfly.edge import Edge, edge, service
 
@@ -52,14 +52,14 @@ BAD = (
 @pytest.mark.parametrize("value", GOOD)
 def test_a_replay_in_the_grammar_is_read(value: str) -> None:
     """Fields stand between semicolons in any order, values bare or quoted; unknown keys are ignored."""
-    assert proxy_replay.parse(value) == GOOD[value]
+    assert replay.parse(value) == GOOD[value]
 
 
 @pytest.mark.parametrize("value", BAD)
 def test_a_replay_outside_the_grammar_is_malformed(value: str) -> None:
     """Commas, blanks, doubled keys, empty values and a second `=` are refused."""
     with pytest.raises(Malformed):
-        proxy_replay.parse(value)
+        replay.parse(value)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_replay_outside_the_grammar_is_malformed(value: str) -> None:
 def test_a_documented_field_that_is_not_imitated_is_refused_by_name(field: str) -> None:
     """What Fly would obey and localfly does not is refused, not ignored."""
     with pytest.raises(NotImitated, match=f"localfly.*{field.partition('=')[0]}"):
-        proxy_replay.parse(f"app=a;{field}")
+        replay.parse(f"app=a;{field}")
 
 
 async def test_a_replay_reaches_the_machine_of_the_app_it_names() -> None:

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from localfly import lease
-from localfly.door import Attached, Door
-from localfly.proxy import ProxySettings
+from localfly.proxy.door import Attached, Door
+from localfly.proxy.edge import ProxySettings
 from localfly.world import Machine
 from tests.localfly.backend import backend, replaying, saying
 from tests.localfly.edge import edge, service

@@ -8,7 +8,7 @@ import pytest
 import websockets
 from websockets.asyncio.server import ServerConnection, serve
 
-from localfly.door import Attached
+from localfly.proxy.door import Attached
 from tests.localfly.backend import backend, replaying
 from tests.localfly.edge import edge
 

@@ -9,8 +9,8 @@ from pydantic import Field
 from starlette.responses import Response
 
 from localfly import lease
-from localfly.answer import ok
-from localfly.call import Body, Call, whole_number
+from localfly.api.answer import ok
+from localfly.api.call import Body, Call, whole_number
 from localfly.refusal import Invalid, MachineNotFound, NotFound
 from localfly.world import Lease
 

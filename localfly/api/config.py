@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StrictBool
 
-from localfly.api_guest import Guest, full_guest
-from localfly.call import UNIMITATED, Body, shaped
+from localfly.api.call import UNIMITATED, Body, shaped
+from localfly.api.guest import Guest, full_guest
 from localfly.moment import duration_ns, duration_text
 from localfly.refusal import Invalid
 

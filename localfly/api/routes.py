@@ -1,6 +1,6 @@
 """The Machines API over HTTP: which path leads where, and what no path leads to.
 
-Answers for the route table and the 501 of everything not imitated. Each resource is an `api_*` module,
+Answers for the route table and the 501 of everything not imitated. Each resource is a module here,
 who may ask at all is `gate`'s, what a refusal looks like is `answer`'s.
 """
 
@@ -12,20 +12,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from localfly import (
-    api_apps,
-    api_leases,
-    api_machines,
-    api_metadata,
-    api_orgs,
-    api_secrets,
-    api_volumes,
-    api_wait,
-    control,
-)
-from localfly.answer import refusal
-from localfly.call import Call
-from localfly.gate import Gate
+from localfly.api import apps, control, leases, machines, metadata, orgs, secrets, volumes, wait
+from localfly.api.answer import refusal
+from localfly.api.call import Call
+from localfly.api.gate import Gate
 from localfly.journal import Journal
 from localfly.lifecycle import Lifecycle
 from localfly.refusal import NotImitated, Refusal
@@ -39,42 +29,42 @@ VOLUME = f"{APP}/volumes/{{volume_id}}"
 ORG = "/v1/orgs/{org_slug}"
 
 ROUTES: Mapping[tuple[str, str], Handler] = {
-    ("GET", "/v1/apps"): api_apps.list_apps,
-    ("POST", "/v1/apps"): api_apps.create,
-    ("GET", APP): api_apps.show,
-    ("DELETE", APP): api_apps.delete,
-    ("GET", f"{APP}/ip_assignments"): api_apps.list_addresses,
-    ("GET", f"{APP}/machines"): api_machines.list_machines,
-    ("POST", f"{APP}/machines"): api_machines.create,
-    ("GET", MACHINE): api_machines.show,
-    ("POST", MACHINE): api_machines.update,
-    ("DELETE", MACHINE): api_machines.delete,
-    ("POST", f"{MACHINE}/start"): api_machines.start,
-    ("POST", f"{MACHINE}/stop"): api_machines.stop,
-    ("GET", f"{MACHINE}/events"): api_machines.list_events,
-    ("GET", f"{MACHINE}/versions"): api_machines.list_versions,
-    ("GET", f"{MACHINE}/wait"): api_wait.wait,
-    ("GET", f"{MACHINE}/lease"): api_leases.show,
-    ("POST", f"{MACHINE}/lease"): api_leases.take,
-    ("DELETE", f"{MACHINE}/lease"): api_leases.release,
-    ("GET", f"{MACHINE}/metadata"): api_metadata.show,
-    ("PUT", f"{MACHINE}/metadata"): api_metadata.merge,
-    ("PATCH", f"{MACHINE}/metadata"): api_metadata.merge,
-    ("GET", f"{MACHINE}/metadata/{{key}}"): api_metadata.show_key,
-    ("POST", f"{MACHINE}/metadata/{{key}}"): api_metadata.set_key,
-    ("DELETE", f"{MACHINE}/metadata/{{key}}"): api_metadata.delete_key,
-    ("GET", f"{APP}/secrets"): api_secrets.list_secrets,
-    ("POST", f"{APP}/secrets"): api_secrets.set_many,
-    ("GET", f"{APP}/secrets/{{name}}"): api_secrets.show,
-    ("POST", f"{APP}/secrets/{{name}}"): api_secrets.set_one,
-    ("DELETE", f"{APP}/secrets/{{name}}"): api_secrets.delete,
-    ("GET", f"{APP}/volumes"): api_volumes.list_volumes,
-    ("POST", f"{APP}/volumes"): api_volumes.create,
-    ("GET", VOLUME): api_volumes.show,
-    ("DELETE", VOLUME): api_volumes.delete,
-    ("PUT", f"{VOLUME}/extend"): api_volumes.extend,
-    ("GET", f"{ORG}/machines"): api_orgs.list_machines,
-    ("GET", f"{ORG}/volumes"): api_orgs.list_volumes,
+    ("GET", "/v1/apps"): apps.list_apps,
+    ("POST", "/v1/apps"): apps.create,
+    ("GET", APP): apps.show,
+    ("DELETE", APP): apps.delete,
+    ("GET", f"{APP}/ip_assignments"): apps.list_addresses,
+    ("GET", f"{APP}/machines"): machines.list_machines,
+    ("POST", f"{APP}/machines"): machines.create,
+    ("GET", MACHINE): machines.show,
+    ("POST", MACHINE): machines.update,
+    ("DELETE", MACHINE): machines.delete,
+    ("POST", f"{MACHINE}/start"): machines.start,
+    ("POST", f"{MACHINE}/stop"): machines.stop,
+    ("GET", f"{MACHINE}/events"): machines.list_events,
+    ("GET", f"{MACHINE}/versions"): machines.list_versions,
+    ("GET", f"{MACHINE}/wait"): wait.wait,
+    ("GET", f"{MACHINE}/lease"): leases.show,
+    ("POST", f"{MACHINE}/lease"): leases.take,
+    ("DELETE", f"{MACHINE}/lease"): leases.release,
+    ("GET", f"{MACHINE}/metadata"): metadata.show,
+    ("PUT", f"{MACHINE}/metadata"): metadata.merge,
+    ("PATCH", f"{MACHINE}/metadata"): metadata.merge,
+    ("GET", f"{MACHINE}/metadata/{{key}}"): metadata.show_key,
+    ("POST", f"{MACHINE}/metadata/{{key}}"): metadata.set_key,
+    ("DELETE", f"{MACHINE}/metadata/{{key}}"): metadata.delete_key,
+    ("GET", f"{APP}/secrets"): secrets.list_secrets,
+    ("POST", f"{APP}/secrets"): secrets.set_many,
+    ("GET", f"{APP}/secrets/{{name}}"): secrets.show,
+    ("POST", f"{APP}/secrets/{{name}}"): secrets.set_one,
+    ("DELETE", f"{APP}/secrets/{{name}}"): secrets.delete,
+    ("GET", f"{APP}/volumes"): volumes.list_volumes,
+    ("POST", f"{APP}/volumes"): volumes.create,
+    ("GET", VOLUME): volumes.show,
+    ("DELETE", VOLUME): volumes.delete,
+    ("PUT", f"{VOLUME}/extend"): volumes.extend,
+    ("GET", f"{ORG}/machines"): orgs.list_machines,
+    ("GET", f"{ORG}/volumes"): orgs.list_volumes,
 }
 EVERY_METHOD = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 

@@ -5,7 +5,7 @@ Answers for guest objects and size presets (contract §9). localfly keeps the si
 
 from typing import Annotated, Any, Literal
 
-from localfly.call import UNIMITATED, Body
+from localfly.api.call import UNIMITATED, Body
 from localfly.refusal import Invalid
 
 _CPUS = {"shared": (1, 2, 4, 6, 8), "performance": (1, 2, 4, 6, 8, 10, 12, 14, 16, 32, 64, 128)}

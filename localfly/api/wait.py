@@ -5,8 +5,8 @@ Answers for the query, the words of the 408 and the 404; what changes when is `l
 
 from starlette.responses import Response
 
-from localfly.answer import ok
-from localfly.call import Call, whole_number
+from localfly.api.answer import ok
+from localfly.api.call import Call, whole_number
 from localfly.lifecycle import SETTLED
 from localfly.refusal import DeadlineExceeded, Invalid, MachineNotFound
 from localfly.world import Machine

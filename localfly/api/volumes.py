@@ -1,6 +1,6 @@
 """Volumes: create, list, read, grow, delete (contract §11).
 
-Answers for the requests and the Volume object. Binding and freeing are `api_machines`' and `lifecycle`'s.
+Answers for the requests and the Volume object. Binding and freeing are `machines`' and `lifecycle`'s.
 """
 
 import secrets as randomness
@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from starlette.responses import Response
 
-from localfly.answer import ok
-from localfly.api_guest import Guest, full_guest
-from localfly.call import UNIMITATED, Body, Call
+from localfly.api.answer import ok
+from localfly.api.call import UNIMITATED, Body, Call
+from localfly.api.guest import Guest, full_guest
 from localfly.lifecycle import Lifecycle
 from localfly.moment import rfc3339
 from localfly.refusal import FailedPrecondition, Invalid, NotFound, Unprocessable

@@ -1,7 +1,7 @@
 """The client's side of one HTTP/1 connection through a door: its requests in, answers out.
 
 Answers for parsing (h11), keep-alive, noticing that a client is gone, and for what a client gets that does
-not speak HTTP. What a request is answered with is `proxy_exchange`'s.
+not speak HTTP. What a request is answered with is `exchange`'s.
 """
 
 import asyncio
@@ -11,9 +11,9 @@ from http import HTTPStatus
 
 import h11
 
-from localfly.proxy_body import Body
-from localfly.proxy_headers import own
-from localfly.proxy_pipe import CHUNK, Ends, pipe
+from localfly.proxy.body import Body
+from localfly.proxy.header import own
+from localfly.proxy.pipe import CHUNK, Ends, pipe
 
 HEAD_LIMIT = 64 * 1024
 LINGER_S = 2.0  # how long an unread upload may still arrive, so that its sender can read the answer

@@ -8,8 +8,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from localfly.answer import ok
-from localfly.call import Body, Call, flag, whole_number
+from localfly.api.answer import ok
+from localfly.api.call import Body, Call, flag, whole_number
 from localfly.moment import rfc3339
 from localfly.refusal import FailedPrecondition, Invalid, NotFound, Unauthorized
 from localfly.world import App, Secret

@@ -1,14 +1,14 @@
 """Which app a request is for, which service of it, and whether an app may replay there.
 
 Answers from the world as it is now and changes nothing. Waking machines and connecting to them is
-`proxy_reach`'s.
+`reach`'s.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from localfly.door import Attached, Door, apps_behind
+from localfly.proxy.door import Attached, Door, apps_behind
 from localfly.world import App, Machine, World
 
 TLS_PORTS = frozenset((443, 4443))  # of an attached backend, whose handlers nobody states

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from starlette.responses import Response
 
-from localfly.answer import ok
-from localfly.api_volumes import volume_json, volume_state
-from localfly.call import Call, flag, parsed, whole_number
+from localfly.api.answer import ok
+from localfly.api.call import Call, flag, parsed, whole_number
+from localfly.api.volumes import volume_json, volume_state
 from localfly.moment import parse_rfc3339, rfc3339
 from localfly.refusal import Invalid
 from localfly.world import Machine, Volume

@@ -1,7 +1,7 @@
 """One API request, read strictly: its query, body, nonce, and the things that its path names.
 
 Answers for 400s about form, 501s about parts that are not imitated, and what a caller may see (403, 404).
-What the request then does is its `api_*` module's.
+What the request then does is its resource's module's.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from pydantic.functional_validators import AfterValidator
 from pydantic_core import from_json
 from starlette.requests import Request
 
-from localfly.gate import Caller
+from localfly.api.gate import Caller
 from localfly.lease import guard
 from localfly.lifecycle import Lifecycle
 from localfly.refusal import Invalid, MachineNotFound, NotFound, NotImitated, Refusal, Unauthorized

@@ -1,7 +1,7 @@
 """The stand-in for Fly's proxy: opens its doors and takes connections in.
 
 Answers for listening, for finding the app of a request, and for never showing a traceback. Carrying a
-request on is `proxy_exchange`'s; which flags make a door is `door`'s.
+request on is `exchange`'s; which flags make a door is `door`'s.
 """
 
 import asyncio
@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 
 import h11
 
-from localfly import proxy_headers
-from localfly.door import Attached, BadFlag, Door, apps_behind, refuse_mixed_doors
 from localfly.identity import private_ip, ulid
 from localfly.lifecycle import Lifecycle
-from localfly.proxy_body import Body
-from localfly.proxy_client import Client, Gone
-from localfly.proxy_exchange import Asked, Exchange
-from localfly.proxy_headers import Edge, Headers
-from localfly.proxy_pipe import pipe
-from localfly.proxy_reach import Reach, Wanted
-from localfly.proxy_select import Candidate, Refused, Selection
+from localfly.proxy import header
+from localfly.proxy.body import Body
+from localfly.proxy.client import Client, Gone
+from localfly.proxy.door import Attached, BadFlag, Door, apps_behind, refuse_mixed_doors
+from localfly.proxy.exchange import Asked, Exchange
+from localfly.proxy.header import Edge, Headers
+from localfly.proxy.pipe import pipe
+from localfly.proxy.reach import Reach, Wanted
+from localfly.proxy.select import Candidate, Refused, Selection
 from localfly.world import Address, App, World
 
 Log = Callable[[str, str, str, str], None]
@@ -175,20 +175,20 @@ class Proxy:
         async with asyncio.TaskGroup() as group:
             client.start_reading(body, group)
             if not (request.target.startswith(b"/") or request.target == b"*"):
-                await client.refuse(400, proxy_headers.own(edge))  # no proxy to the rest of the world
-            elif name := next((name for name, _ in headers if name in proxy_headers.NOT_IMITATED), None):
+                await client.refuse(400, header.own(edge))  # no proxy to the rest of the world
+            elif name := next((name for name, _ in headers if name in header.NOT_IMITATED), None):
                 text = b"localfly does not imitate the request header " + name + b"; see docs/localfly.md\n"
-                await client.refuse(501, proxy_headers.own(edge, len(text)), text)
+                await client.refuse(501, header.own(edge, len(text)), text)
             elif app is None:
                 _log.error("door %s: Host %r leads to no app; name one with @APP, or attach one", door, host)
-                await client.refuse(502, proxy_headers.own(edge))
+                await client.refuse(502, header.own(edge))
             elif not serving:
                 self._note(app, f"[PR03] nothing from app {app.name} serves port tcp/{door.public_port}")
                 raise Gone
             elif "http" not in serving[0].handlers:
                 await self._exchange.carry_verbatim(client, asked, app)
             elif serving[0].forces_https and not edge.is_tls:
-                await client.refuse(301, [*proxy_headers.own(edge), _https(asked, host)])
+                await client.refuse(301, [*header.own(edge), _https(asked, host)])
             else:
                 await self._exchange.carry(client, asked, app)
             await client.finish(body)

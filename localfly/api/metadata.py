@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from starlette.responses import Response
 
-from localfly.answer import empty, ok
-from localfly.call import UNIMITATED, Body, Call
+from localfly.api.answer import empty, ok
+from localfly.api.call import UNIMITATED, Body, Call
 from localfly.refusal import FailedPrecondition, Invalid, MachineNotFound, NotFound
 from localfly.world import Machine
 

@@ -1,7 +1,7 @@
 """The machine's side of one request: a connection of its own, the request out, the answer in.
 
 Answers for speaking HTTP/1.1 to the machine (h11) without holding a whole answer. Which machine it is
-was decided by `proxy_select`.
+was decided by `select`.
 """
 
 import asyncio
@@ -11,9 +11,9 @@ from http import HTTPStatus
 
 import h11
 
-from localfly.proxy_body import Body
-from localfly.proxy_headers import Headers
-from localfly.proxy_pipe import CHUNK
+from localfly.proxy.body import Body
+from localfly.proxy.header import Headers
+from localfly.proxy.pipe import CHUNK
 
 HEAD_LIMIT = 64 * 1024
 

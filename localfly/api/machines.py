@@ -1,7 +1,7 @@
 """Machines: create, list, read, update, start, stop, destroy, events and versions (contract §4).
 
 Answers for what a request must hold and which refusal comes first. States are `lifecycle`'s, the config's
-form is `api_config`'s, the Machine object `api_machine_json`'s.
+form is `config`'s, the Machine object `machine_json`'s.
 """
 
 import secrets as randomness
@@ -12,11 +12,11 @@ from pydantic import Field
 from starlette.responses import Response
 
 from localfly import lease, region
-from localfly.answer import ok
-from localfly.api_config import Duration, Signal, echoed
-from localfly.api_machine_json import event_json, machine_json
-from localfly.api_secrets import check_secrets_version
-from localfly.call import UNIMITATED, Body, Call, flag, whole_number
+from localfly.api.answer import ok
+from localfly.api.call import UNIMITATED, Body, Call, flag, whole_number
+from localfly.api.config import Duration, Signal, echoed
+from localfly.api.machine_json import event_json, machine_json
+from localfly.api.secrets import check_secrets_version
 from localfly.moment import duration_s
 from localfly.refusal import FailedPrecondition, Invalid, NameHeld, NotFound
 from localfly.world import App, Machine, Secret, Volume

@@ -1,7 +1,7 @@
 """What a `fly-replay` answer says: the grammar, the fields, and the `fly-replay-src` that the target sees.
 
-Stricter than Fly where Fly's own behaviour is not published. Who may be a target is `proxy_select`'s;
-sending the request there is `proxy_exchange`'s.
+Stricter than Fly where Fly's own behaviour is not published. Who may be a target is `select`'s;
+sending the request there is `exchange`'s.
 """
 
 import re

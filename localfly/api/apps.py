@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from starlette.responses import Response
 
-from localfly.answer import empty, ok
-from localfly.call import UNIMITATED, Body, Call, flag
+from localfly.api.answer import empty, ok
+from localfly.api.call import UNIMITATED, Body, Call, flag
 from localfly.moment import rfc3339
 from localfly.refusal import Invalid, NameTaken, Unprocessable
 from localfly.world import DEFAULT_NETWORK, App

@@ -9,8 +9,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from localfly.answer import ok
-from localfly.call import Body, Call
+from localfly.api.answer import ok
+from localfly.api.call import Body, Call
 from localfly.journal import Journal
 from localfly.lifecycle import Runtime
 from localfly.moment import rfc3339

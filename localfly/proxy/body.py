@@ -1,7 +1,7 @@
 """A request's body on its way through: kept while a replay may need it again, never more than the limit.
 
 Answers for bounded memory and for sending from the first byte once more. Reading it from the client is
-`proxy_client`'s.
+`client`'s.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from localfly.answer import refusal
+from localfly.api.answer import refusal
 from localfly.identity import ulid
 from localfly.journal import Journal
 from localfly.refusal import Refusal, Unauthenticated

@@ -10,14 +10,15 @@ from http import HTTPStatus
 
 import h11
 
-from localfly import proxy_headers, proxy_replay
-from localfly.proxy_body import Body
-from localfly.proxy_client import Client, Gone
-from localfly.proxy_headers import Edge, Headers, Hop
-from localfly.proxy_machine import Broke, Upstream
-from localfly.proxy_reach import Reach, Wanted
-from localfly.proxy_replay import HOP_LIMIT, Replay
-from localfly.proxy_select import Candidate, Refused
+from localfly.proxy import header
+from localfly.proxy import replay as replay_answer
+from localfly.proxy.body import Body
+from localfly.proxy.client import Client, Gone
+from localfly.proxy.header import Edge, Headers, Hop
+from localfly.proxy.machine import Broke, Upstream
+from localfly.proxy.reach import Reach, Wanted
+from localfly.proxy.replay import HOP_LIMIT, Replay
+from localfly.proxy.select import Candidate, Refused
 from localfly.world import App
 
 Log = Callable[[Candidate | App, str], None]
@@ -83,9 +84,9 @@ class Exchange:
         try:
             reached = await self._reach.connect(Wanted(entry, asked.edge.public_port))
             async with Upstream(*reached.ends) as upstream:
-                headers = proxy_headers.verbatim(asked.headers)
+                headers = header.verbatim(asked.headers)
                 head = await upstream.ask(asked.method, asked.target, headers, asked.body)
-                await _deliver(client, upstream, head, proxy_headers.verbatim(head.headers))
+                await _deliver(client, upstream, head, header.verbatim(head.headers))
         except (Refused, Broke) as reason:
             await self._fail(client, asked, entry, str(reason), status=503)
 
@@ -105,14 +106,14 @@ class Exchange:
 
     def _hop(self, replay: Replay, issuer: Candidate) -> Hop:
         micros = int(self._wall() * 1_000_000)
-        src = proxy_replay.source(
+        src = replay_answer.source(
             instance=issuer.machine_id, region=issuer.region, micros=micros, state=replay.state
         )
         return Hop(src)
 
     def _to_machine(self, asked: Asked, hop: Hop | None) -> Headers:
         keeps = self._keeps_forged_replay_src
-        return proxy_headers.to_machine(asked.headers, asked.edge, hop, keeps_forged_replay_src=keeps)
+        return header.to_machine(asked.headers, asked.edge, hop, keeps_forged_replay_src=keeps)
 
     async def _fail(
         self, client: Client, asked: Asked, about: Candidate | App, text: str, *, status: int = 502
@@ -121,15 +122,15 @@ class Exchange:
         self._log(about, text)
         if client.has_answer_begun:
             raise Gone
-        await client.refuse(status, proxy_headers.own(asked.edge))
+        await client.refuse(status, header.own(asked.edge))
 
 
 def _replay(head: h11.Response | h11.InformationalResponse) -> Replay | None:
     try:
-        return proxy_replay.of(head.headers)
-    except proxy_replay.Malformed:
+        return replay_answer.of(head.headers)
+    except replay_answer.Malformed:
         raise Refused("[PA03] could not parse 'fly-replay' response header returned by app") from None
-    except proxy_replay.NotImitated as missing:
+    except replay_answer.NotImitated as missing:
         raise Refused(str(missing)) from None
 
 
@@ -148,7 +149,7 @@ async def _answer(
     hops: int,
 ) -> None:
     is_upgrade = head.status_code == HTTPStatus.SWITCHING_PROTOCOLS
-    headers = proxy_headers.to_client(head.headers, asked.edge, hops=hops, is_upgrade=is_upgrade)
+    headers = header.to_client(head.headers, asked.edge, hops=hops, is_upgrade=is_upgrade)
     await _deliver(client, upstream, head, headers)
 
 

@@ -1,7 +1,7 @@
 """An open connection to a machine of an app: running ones first, else one is woken, until time is up.
 
 Answers for retries, autostart and the reasons why nothing was reached. Which machines count is
-`proxy_select`'s; the start itself is the lifecycle's, one for all who wait.
+`select`'s; the start itself is the lifecycle's, one for all who wait.
 """
 
 import asyncio
@@ -9,10 +9,10 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from localfly.door import Attached
 from localfly.lifecycle import Lifecycle
-from localfly.proxy_pipe import Ends
-from localfly.proxy_select import Candidate, Refused, Selection, UnknownApp
+from localfly.proxy.door import Attached
+from localfly.proxy.pipe import Ends
+from localfly.proxy.select import Candidate, Refused, Selection, UnknownApp
 from localfly.refusal import Refusal
 from localfly.world import App, Machine
 

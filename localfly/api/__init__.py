@@ -1,0 +1,1 @@
+"""The Machines API over HTTP, and the control endpoints: requests in, JSON in Fly's shapes and words out."""
