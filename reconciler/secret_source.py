@@ -116,4 +116,8 @@ def _usable(value: str, where: str) -> str:
         raise _NoValueError(f"{where} is empty")
     if "\0" in value:
         raise _NoValueError(f"{where} holds a NUL byte, which no environment variable can carry")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # whose text would show a part; Python reads other bytes as half characters
+        raise _NoValueError(f"{where} is not UTF-8 text") from None
     return value

@@ -66,6 +66,12 @@ def test_a_variable_that_is_not_there_is_a_reason_and_not_a_crash(
     assert why_not(look_up(SecretSource(environ=environ), A=spec(env="FLEET_SECRET_A"))) == reason
 
 
+def test_a_variable_of_other_bytes_than_utf_8_is_a_reason_without_its_content() -> None:
+    """Python reads such a byte as half a character, which no call to Fly could carry."""
+    source = offering(FLEET_SECRET_A=f"{VALUE}\udcff")
+    assert why_not(look_up(source, A=spec(env="FLEET_SECRET_A"))).endswith("is not UTF-8 text")
+
+
 @pytest.mark.parametrize(
     ("content", "value"),
     [

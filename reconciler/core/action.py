@@ -88,4 +88,3 @@ class MarkMachine(_Step):
 
 
 Action = CreateApp | SetSecrets | CreateVolume | CreateMachine | UpdateMachine | StartMachine | MarkMachine
-ACTIONS = (CreateApp, SetSecrets, CreateVolume, CreateMachine, UpdateMachine, StartMachine, MarkMachine)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from reconciler.core.document import Document, Path
-from reconciler.core.problem import Problem, did_you_mean, one_of, quote
+from reconciler.core.problem import PRIVATE, Problem, did_you_mean, one_of, quote
 
 _EXPECTED = {
     "string_type": "text",
@@ -52,7 +52,8 @@ def message(detail: Mapping[str, Any], model: type[BaseModel], document: Documen
     """What is wrong and what was expected; the value is quoted only where it cannot be a secret's."""
     kind = detail["type"]
     if kind in _EXPECTED:
-        return _wrong_type(detail["input"], _EXPECTED[kind], document.place(path).raw)
+        may_show = PRIVATE.isdisjoint(path)
+        return _wrong_type(detail["input"], _EXPECTED[kind], document.place(path).raw if may_show else "this")
     if kind == "extra_forbidden":
         known = fields_at(model, detail["loc"][:-1])
         guess = did_you_mean(str(detail["loc"][-1]), known)
@@ -104,15 +105,17 @@ def _bare(annotation: Any) -> Any:
 def _wrong_type(value: Any, expected: str, raw: str | None) -> str:
     if value is None:
         return f"is empty; expected {expected}"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if expected == "text" and isinstance(value, bool | int | float):
-        what = "a truth value" if isinstance(value, bool) else "a number"
+        what = "a number" if is_number else "a truth value"
         return f"{raw or quote(value)} is {what}, not text; put it in quotes"
+    if expected in _COLLECTIONS and (is_number or isinstance(value, str)):
+        # It may be a secret that somebody pasted.
+        return f"{'a number' if is_number else 'text'} stands here; expected {expected}"
     if isinstance(value, str):
-        # Where a mapping or a list belongs, a text may be a secret that somebody pasted.
         if expected == "a whole number" and re.fullmatch(r"0[0-7]+", value):
             return f"{quote(value)} is text; expected a whole number, in octal 0o{value.lstrip('0') or 0}"
-        found = "text stands here" if expected in _COLLECTIONS else f"{quote(value)} is text"
-        return f"{found}; expected {expected}"
+        return f"{quote(value)} is text; expected {expected}"
     return f"{quote(value)} stands here; expected {expected}"
 
 

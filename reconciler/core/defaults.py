@@ -50,14 +50,14 @@ def normalise(config: Mapping[str, Json]) -> dict[str, Json]:
 
     Equal results mean equal machines. `env` and `metadata` stay as they are, apart from nulls.
     """
-    plain = _walk("", config)
+    plain = normalise_part("", config)
     guest = normalise_guest(config)
     return {**{key: value for key, value in plain.items() if key not in ("guest", "size")}, "guest": guest}
 
 
 def normalise_guest(config: Mapping[str, Json]) -> dict[str, Json]:
     """The machine's size, written out: a preset (`size`) and a missing guest mean one too."""
-    guest = _walk("guest", config.get("guest") or {})
+    guest = normalise_part("guest", config.get("guest") or {})
     preset = _PRESET.fullmatch(str(config.get("size") or ""))
     if preset and not guest:
         kind, cpus = preset[1].removesuffix("-cpu"), int(preset[2])
@@ -67,7 +67,8 @@ def normalise_guest(config: Mapping[str, Json]) -> dict[str, Json]:
     return {**guest, "cpu_kind": kind, "cpus": cpus, "memory_mb": memory}
 
 
-def _walk(place: str, value: Mapping[str, Json]) -> dict[str, Json]:
+def normalise_part(place: str, value: Mapping[str, Json]) -> dict[str, Json]:
+    """The same for one mapping within a config, such as `services[].ports[]`."""
     if place in FREE_MAPS:
         return {key: item for key, item in sorted(value.items()) if item is not None}
     result = {}
@@ -85,9 +86,9 @@ def _walk(place: str, value: Mapping[str, Json]) -> dict[str, Json]:
 def _spelled(place: str, key: str, value: Json) -> Json:
     here = below(place, key)
     if isinstance(value, Mapping):
-        return _walk(here, value)
+        return normalise_part(here, value)
     if isinstance(value, list | tuple):
-        return [_walk(f"{here}[]", item) if isinstance(item, Mapping) else item for item in value]
+        return [normalise_part(f"{here}[]", item) if isinstance(item, Mapping) else item for item in value]
     if place == "services[]" and key == "autostop":
         return _AUTOSTOP.get(value, value)  # Fly echoes false, true, "suspend"
     if key == "policy" and value == "":

@@ -23,7 +23,6 @@ class DesiredMount:
     """The slot's volume: Fly's mount plus the fields of the create-volume call."""
 
     volume_name: str  # "{group}_{volume}_{n}", the volume's identity within its app
-    path: str
     size_gb: int
     create: Mapping[str, Json]  # further create-volume fields, verbatim (encrypted, snapshot_retention …)
     config: Mapping[str, Json]  # the mount entry without `volume`: path, and Fly's other mount fields
@@ -126,7 +125,6 @@ def _mount(group: str, mount: MountSpec, number: int) -> DesiredMount:
     given = mount.model_dump(exclude_none=True, exclude={"name", "size_gb"})
     return DesiredMount(
         volume_name=volume_name(group, mount.name, number),
-        path=mount.path,
         size_gb=mount.size_gb,
         create={field: value for field, value in given.items() if field not in MOUNT_FIELDS},
         config={field: value for field, value in given.items() if field in MOUNT_FIELDS},

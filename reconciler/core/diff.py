@@ -11,15 +11,12 @@ from enum import Enum, auto
 from itertools import zip_longest
 from typing import Any
 
-from reconciler.core.defaults import FREE_MAPS, normalise
+from reconciler.core.defaults import FREE_MAPS, normalise, normalise_part
 from reconciler.core.machine_fields import below, is_known
-from reconciler.core.problem import printable
+from reconciler.core.problem import PRIVATE, printable
 
 Json = Any
 
-_HIDDEN = frozenset(
-    {"cmd", "command", "entrypoint", "env", "exec", "headers", "kernel_args", "raw_value", "values"}
-)
 _ECHOED = frozenset({"encrypted", "name", "size_gb"})  # of a mount: Fly fills them in from the volume
 _LONGEST = 100
 _NOTHING = "(none)"
@@ -57,7 +54,10 @@ def compare(desired: Mapping[str, Json], found: Mapping[str, Json]) -> Differenc
 
 
 def keep_unknown(desired: Mapping[str, Json], found: Mapping[str, Json]) -> dict[str, Json]:
-    """`desired` with the fields of `found` that we do not know: sending it erases nothing of Fly's news."""
+    """`desired` with the fields of `found` that we do not know, so that sending it erases no news of Fly's.
+
+    News in a part that `desired` takes away goes with it, as does news in a list that grows or shrinks.
+    """
     return _keep("", desired, found)
 
 
@@ -105,7 +105,7 @@ def _are_entries(wanted: list[Json], there: list[Json]) -> bool:
 
 
 def _change(path: str, wanted: Json, there: Json) -> str:
-    if not _HIDDEN.isdisjoint(path.replace("[", ".").split(".")):
+    if not PRIVATE.isdisjoint(path.replace("[", ".").split(".")):
         return "added" if there is None else "removed" if wanted is None else "changed"
     return f"{_shown(there)} → {_shown(wanted)}"
 
@@ -121,6 +121,11 @@ def _shown(value: Json) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
+def _has_only_news(place: str, part: Mapping[str, Json]) -> bool:
+    findings = {finding for finding, _ in _compare_maps(place, "", {}, normalise_part(place, part))}
+    return findings == {_Finding.UNKNOWN}
+
+
 def _keep(place: str, desired: Mapping[str, Json], found: Mapping[str, Json]) -> dict[str, Json]:
     result = dict(desired)
     if place in FREE_MAPS:
@@ -130,6 +135,8 @@ def _keep(place: str, desired: Mapping[str, Json], found: Mapping[str, Json]) ->
         if key not in result:
             if not is_known(place, key) and theirs is not None:
                 result[key] = theirs
+            elif isinstance(theirs, Mapping) and _has_only_news(here, theirs):
+                result[key] = _keep(here, {}, theirs)
             continue
         ours = result[key]
         if isinstance(ours, Mapping) and isinstance(theirs, Mapping):

@@ -83,7 +83,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A piece of YAML that is no document: anything may have been meant by it."""
+    """A piece of YAML that nobody can tell the meaning of: any document may have been meant by it."""
 
     text: str = field(repr=False)
 
@@ -181,6 +181,8 @@ class _Composer:
         self._refuse_decoration(event)
         parent = self._open[-1]
         parent.key, parent.key_mark, parent.wants_key = event.value, event.start_mark, False
+        if "\0" in event.value:
+            self._complain(event, "a NUL character is not accepted")
         if event.value == "<<" and event.implicit[0]:
             self._complain(event, "merge keys (<<) are not accepted; write the fields out")
         elif event.value in parent.value:
@@ -216,6 +218,8 @@ class _Composer:
 
     def _scalar(self, event: Any) -> Json:
         raw = event.value
+        if "\0" in raw:
+            self._complain(event, "a NUL character is not accepted")
         if not event.implicit[0]:
             return raw  # quoted, or a block of text
         if raw in _WORDS:

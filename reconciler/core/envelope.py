@@ -15,6 +15,8 @@ from reconciler.core.problem import Problem, did_you_mean, one_of, quote
 
 Json = Any
 
+_IDENTITY = ("kind", "metadata", "metadata.name")
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -55,7 +57,7 @@ def read(file: str, text: str, *, env_prefix: str) -> Reading:
         if isinstance(document, Lost):
             lost.append(document)
             continue
-        result, complained = _check(document, env_prefix) if not found else (_salvage(document), ())
+        result, complained = _check(document, env_prefix) if not found else (_salvage(document, found), ())
         problems += complained
         match result:
             case Held():
@@ -88,7 +90,9 @@ def _check(document: Document, env_prefix: str) -> tuple[Held | Broken | Lost, t
     return Held(kind, envelope.metadata.name, envelope.spec, document), ()
 
 
-def _salvage(document: Document) -> Broken | Lost:
+def _salvage(document: Document, found: tuple[Problem, ...] = ()) -> Broken | Lost:
+    if any(problem.path in _IDENTITY for problem in found):
+        return Lost(document.text)  # given twice, say: nobody knows which of the two is meant
     match document.value:
         case {"metadata": {"name": str(name)}, **rest}:
             kind = rest.get("kind")

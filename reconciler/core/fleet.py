@@ -6,11 +6,11 @@ Built from the org-wide rows alone, or from a whole reading. Which host leads th
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from reconciler.core import mark, status
+from reconciler.core import status
 from reconciler.core.desired import DesiredApp, DesiredMachine
 from reconciler.core.observed import Claim, ListedApp, ObservedApp, ObservedFleet, Row
 from reconciler.core.plan import AppPlan, in_sync, is_proven
-from reconciler.core.slot import ASLEEP, AWAKE, DYING, first_name, slot_of, sort_out
+from reconciler.core.slot import ASLEEP, AWAKE, DYING, first_name, marked_slot, slot_of, sort_out
 from reconciler.core.spec import Specs
 from reconciler.core.status import Condition
 
@@ -137,7 +137,7 @@ def _unclaimed(
     specs: Specs, listed: ListedApp, name: str, rows: Iterable[Row], hosts: tuple[str, ...]
 ) -> Member:
     machines = {
-        row.metadata.get(mark.SLOT) or first_name(row.name): row.id
+        marked_slot(row) or first_name(row.name): row.id
         for row in sorted(rows, key=lambda row: (row.name, row.id), reverse=True)
         # Without its document nobody knows whether it wakes on request, so it is tried.
         if _serves(row.state, wakes=True)

@@ -39,7 +39,6 @@ from reconciler.core.scalar import (
 )
 from reconciler.core.service_config import ServiceConfig
 
-API_VERSION = "reconciler/v1alpha1"
 MOST_MACHINES = 100  # of one name in one user app: a slip of the keyboard must not ask Fly for a million
 LARGEST_VOLUME_GB = 500  # contract §11
 

@@ -1,7 +1,7 @@
 """The marks on a machine: metadata that says whose it is, what it was made from, which secrets it carries.
 
 Answers for reading and writing them. A tenant may be able to change the marks of its own machine, so they
-steer and never prove; what Fly recorded as submitted counts before what the machine shows.
+steer and never prove. Of secrets, what Fly recorded as submitted counts before what the machine shows.
 """
 
 from collections.abc import Mapping
@@ -32,27 +32,37 @@ class Attested:
     secrets: str | None
     key: str | None
     names: frozenset[str]
+    is_submitted: bool  # as Fly recorded it; else a tenant may have written it, and nothing is unset for it
 
 
 def attested(machine: ObservedMachine | Row) -> Attested:
     """From what was submitted, when that has our marks: no tenant can have changed it; else the live ones."""
     submitted = _submitted(machine)
-    marks = submitted if OWNER in submitted else machine.metadata
+    is_submitted = OWNER in submitted
+    marks = submitted if is_submitted else machine.metadata
     names = frozenset(name for name in (marks.get(SECRET_NAMES) or "").split(",") if name)
-    return Attested(marks.get(SECRETS), marks.get(KEY), names)
+    return Attested(marks.get(SECRETS), marks.get(KEY), names, is_submitted)
 
 
 def made_from(machine: ObservedMachine) -> str | None:
-    """The spec hash that the machine's current version was made from; None when no mark says so."""
+    """The spec hash that the machine's current version agrees with; None when no mark says so.
+
+    The live mark first: a document that changes nothing but metadata is marked without a new version.
+    """
     return machine.metadata.get(SPEC) or _submitted(machine).get(SPEC)
 
 
 def carries_secrets(desired: DesiredApp, proof: Attested) -> bool:
-    """Whether the machine carries the secrets and replay keys it should; unknown values count as yes."""
+    """Whether the machine carries the secrets and replay keys it should.
+
+    Their names are always known; values that are not known here count as the right ones.
+    """
     names = frozenset({*desired.secret_names, *desired.key_names})
-    if desired.secrets_digest is None or (not names and not proof.names):
+    if names != proof.names:
+        return False
+    if desired.secrets_digest is None or not names:
         return True
-    return (desired.secrets_digest, desired.key_id, names) == (proof.secrets, proof.key, proof.names)
+    return (desired.secrets_digest, desired.key_id) == (proof.secrets, proof.key)
 
 
 def metadata(desired: DesiredApp, machine: DesiredMachine, proof: Attested | None) -> dict[str, str]:

@@ -11,7 +11,7 @@ from reconciler.core import mark, slot_plan
 from reconciler.core.action import Action, CreateApp, CreateMachine, SetSecrets, UpdateMachine
 from reconciler.core.desired import DesiredApp
 from reconciler.core.hold import Hold, Note
-from reconciler.core.observed import Claim, ListedApp, ObservedApp, ObservedMachine, Row
+from reconciler.core.observed import Claim, ListedApp, ObservedApp, Row
 from reconciler.core.slot import ASLEEP, AWAKE, DYING, Slots, slot_of, sort_out
 from reconciler.core.slot_plan import SlotPlan
 from reconciler.core.volume import orphans
@@ -52,7 +52,8 @@ def plan_app(desired: DesiredApp, observed: ObservedApp) -> AppPlan:
     slots = sort_out(desired, observed)
     plans = _slot_plans(desired, slots, observed)
     launches = any(isinstance(plan.machine, CreateMachine | UpdateMachine) for plan in plans)
-    secrets, lost = _secrets(desired, observed, slots.holders.values(), launches=launches)
+    proofs = [mark.attested(machine) for machine in slots.holders.values()]
+    secrets, lost = _secrets(desired, observed, proofs, launches=launches)
     steps: list[Action | None] = [
         _create_app(desired) if observed.claim is Claim.ABSENT else None,
         secrets,
@@ -66,7 +67,11 @@ def plan_app(desired: DesiredApp, observed: ObservedApp) -> AppPlan:
         actions=tuple(step for step in steps if step),
         holds=tuple(sorted([hold for plan in plans for hold in plan.holds] + _surplus(desired, slots))),
         notes=tuple(
-            sorted([note for plan in plans for note in plan.notes] + _notes(observed, slots, plans, lost))
+            sorted(
+                [note for plan in plans for note in plan.notes]
+                + _notes(observed, slots, plans, lost)
+                + _unproven(desired, observed, proofs)
+            )
         ),
         waiting=tuple(plan.waiting for plan in plans if plan.waiting),
         changed_by_hand=(*lost, *(line for plan in plans for line in plan.changed_by_hand)),
@@ -139,28 +144,27 @@ def _create_app(desired: DesiredApp) -> CreateApp:
 
 
 def _secrets(
-    desired: DesiredApp, observed: ObservedApp, holders: Iterable[ObservedMachine], *, launches: bool
+    desired: DesiredApp, observed: ObservedApp, proofs: list[mark.Attested], *, launches: bool
 ) -> tuple[SetSecrets | None, tuple[str, ...]]:
     """The one secrets call, or None; and what somebody removed by hand, one line each.
 
-    Values cannot be read back, so a machine that attests their digest is what says they were set.
+    A launch takes what is set at that moment, and nobody can read back what that is: so each plan with a
+    launch sets everything first, whatever machines attest.
     """
     wanted = {desired.owner_label, *desired.key_names, *desired.secret_names}
-    proofs = [mark.attested(machine) for machine in holders]
     missing = sorted(wanted - observed.secret_names)
-    earlier = {name for proof in proofs for name in proof.names if not name.startswith(mark.LABEL_PREFIX)}
-    unset = tuple(sorted((earlier - wanted) & observed.secret_names))
+    unset = tuple(sorted(_set_earlier(proofs, is_submitted=True) & observed.secret_names - wanted))
     compared = desired.secrets_digest is not None
     attested = compared and any(mark.carries_secrets(desired, proof) for proof in proofs)
-    stale = compared and launches and not attested
+    sends = compared and launches and bool(desired.key_names or desired.secret_names)
     lost = tuple(f"secrets: {name} is not set any more" for name in missing) if attested else ()
     left = not desired.corrects_drift and bool(lost) and not launches
-    if not unset and not stale and (left or not missing):
+    if not unset and not sends and (left or not missing):
         return None, lost
     reasons = [
         *([f"{len(missing)} not set: {', '.join(missing)}"] if missing else []),
         *([f"no longer wanted: {', '.join(unset)}"] if unset else []),
-        *([_why_stale(proofs)] if stale and not missing else []),
+        *([_why_sent(proofs, attested=attested)] if sends and not missing else []),
     ]
     return (
         SetSecrets(
@@ -174,8 +178,20 @@ def _secrets(
     )
 
 
-def _why_stale(proofs: list[mark.Attested]) -> str:
-    return "their values changed" if proofs else "no machine shows which values are set"
+def _set_earlier(proofs: Iterable[mark.Attested], *, is_submitted: bool) -> set[str]:
+    return {
+        name
+        for proof in proofs
+        if proof.is_submitted is is_submitted
+        for name in proof.names
+        if not name.startswith(mark.LABEL_PREFIX)
+    }
+
+
+def _why_sent(proofs: list[mark.Attested], *, attested: bool) -> str:
+    if proofs and not attested:
+        return "their values changed"
+    return "a launch takes what is set, which nobody can read back"
 
 
 def _surplus(desired: DesiredApp, slots: Slots) -> list[Hold]:
@@ -208,3 +224,16 @@ def _notes(
         notes.append(Note("", "PubliclyReachable", f"public addresses lead past the router: {addresses}"))
     notes += [Note("", "Drifted", f"changed by hand: {line}") for line in lost]
     return notes
+
+
+def _unproven(desired: DesiredApp, observed: ObservedApp, proofs: Iterable[mark.Attested]) -> list[Note]:
+    wanted = {*desired.key_names, *desired.secret_names}
+    return [
+        Note(
+            "",
+            "SecretLeft",
+            f"secret {name} is not unset: only a mark that a tenant may write says that we set it; "
+            "unset it yourself",
+        )
+        for name in sorted(_set_earlier(proofs, is_submitted=False) & observed.secret_names - wanted)
+    ]

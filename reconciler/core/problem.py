@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+# Fields whose values may be somebody's secret, and are never shown.
+PRIVATE = frozenset(
+    {"cmd", "command", "entrypoint", "env", "exec", "headers", "kernel_args", "raw_value", "values"}
+)
 LONGEST_QUOTE = 60
 MANY_NAMES = 500
 

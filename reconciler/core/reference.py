@@ -21,6 +21,8 @@ from reconciler.core.scalar import LONGEST_APP_NAME
 
 Json = Any
 
+MOST_GUESSES = 100  # each looks through all names, and nobody reads ten thousand of them
+
 
 @dataclass(slots=True)
 class Library:
@@ -29,6 +31,7 @@ class Library:
     kind: str
     held: dict[str, Held] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    guesses_left: int = MOST_GUESSES
 
     def drop(self, name: str) -> None:
         self.held.pop(name, None)
@@ -116,11 +119,19 @@ def _refer(held: Held, path: Path, name: str, library: Library, may_be_lost: May
     if name in library.broken or may_be_lost(name):
         yield None
         return
-    known = library.held.keys() | library.broken
-    guess = did_you_mean(name, known) or (
-        f"; expected one of {one_of(sorted(known))}" if known else f"; there is no {library.kind} document"
+    yield held.document.problem(
+        path, f"there is no {library.kind} called {quote(name)}{_guess(name, library)}"
     )
-    yield held.document.problem(path, f"there is no {library.kind} called {quote(name)}{guess}")
+
+
+def _guess(name: str, library: Library) -> str:
+    if not library.guesses_left:
+        return ""
+    library.guesses_left -= 1
+    known = library.held.keys() | library.broken
+    if not known:
+        return f"; there is no {library.kind} document"
+    return did_you_mean(name, known) or f"; expected one of {one_of(sorted(known))}"
 
 
 def _resolved_config(held: Held, path: Path, index: int, libraries: Libraries) -> Findings:

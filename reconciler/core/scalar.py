@@ -23,6 +23,7 @@ LONGEST_GROUP_NAME = 20
 LONGEST_VOLUME_NAME = 30
 LONGEST_HOST = 253
 LAST_PORT = 65535
+LONGEST_DURATION_S = 2**63 // 10**9
 SHORTEST_PLAIN_NS = 1_000_000  # nobody means 15 nanoseconds by `interval: 15`
 
 
@@ -210,15 +211,16 @@ def seconds(duration: str | int) -> float:
 
 
 def _duration(value: Any) -> str | int:
-    if isinstance(value, str) and _DURATION.fullmatch(value):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        if 0 < value < SHORTEST_PLAIN_NS:
-            raise wrong(f'{value} would be nanoseconds; expected text like "{value}s"')
-        return value
-    raise wrong(
-        f'{quote(value)} is not a duration; expected text like "15s" or "1m30s", or whole nanoseconds'
-    )
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if not is_number and not (isinstance(value, str) and _DURATION.fullmatch(value)):
+        raise wrong(
+            f'{quote(value)} is not a duration; expected text like "15s" or "1m30s", or whole nanoseconds'
+        )
+    if is_number and 0 < value < SHORTEST_PLAIN_NS:
+        raise wrong(f'{value} would be nanoseconds; expected text like "{value}s"')
+    if seconds(value) > LONGEST_DURATION_S:
+        raise wrong(f"{quote(value)} is too long: Fly counts nanoseconds in 64 bits, 292 years at most")
+    return value  # type: ignore[no-any-return]  # text or a whole number, as was just checked
 
 
 Duration = Annotated[str | int, PlainValidator(_duration, json_schema_input_type=str | int)]

@@ -1,6 +1,7 @@
 """Which machine fills which slot of an app that is proven ours.
 
-The marks say so, or the name: it cannot change after the create call, so no tenant can forge it.
+Its name says so: it cannot change after the create call, so no tenant can forge it. A mark counts where
+the name is no wanted slot's.
 """
 
 import re
@@ -16,6 +17,7 @@ AWAKE = frozenset({"started", "starting", "restarting"})
 ASLEEP = frozenset({"stopped", "stopping", "suspended", "suspending"})
 SETTLED = frozenset({"started", "stopped", "suspended", "failed"})  # any other state is Fly at work
 
+_SLOT = re.compile(r"[a-z0-9-]{1,63}")
 _NEXT_NAME = re.compile(r"(.+)-r(\d+)")
 
 
@@ -69,7 +71,13 @@ def slot_of(desired: DesiredApp, machine: ObservedMachine | Row) -> str | None:
     named_for = first_name(machine.name)
     if named_for in slots:
         return named_for
-    return (machine.metadata.get(mark.SLOT) or None) if owner else None
+    return marked_slot(machine) if owner else None
+
+
+def marked_slot(machine: ObservedMachine | Row) -> str | None:
+    """The slot that its mark names. A tenant may have written it, so anything else than a name is none."""
+    slot = machine.metadata.get(mark.SLOT) or ""
+    return slot if _SLOT.fullmatch(slot) else None
 
 
 def first_name(name: str) -> str:

@@ -14,7 +14,8 @@ from reconciler.core.desired import DesiredApp, DesiredMachine
 from reconciler.core.diff import Difference, compare, keep_unknown
 from reconciler.core.hold import Hold, Note
 from reconciler.core.observed import ObservedApp, ObservedMachine, ObservedVolume, Row
-from reconciler.core.slot import SETTLED, next_name
+from reconciler.core.problem import quote
+from reconciler.core.slot import DYING, SETTLED, first_name, next_name
 
 Json = Any
 
@@ -88,7 +89,7 @@ def keep(
         )
     if found.state not in SETTLED:
         return SlotPlan(waiting=f"{machine.slot} is {found.state}")
-    notes = _cordoned(machine, found)
+    notes = _cordoned(machine.slot, found)
     holds = in_place.machine_holds(machine, found, observed)
     if holds:
         # Nothing but a start: a machine that is half of its document must not carry the marks of all of it.
@@ -127,11 +128,12 @@ def is_in_sync(desired: DesiredApp, machine: DesiredMachine, found: ObservedMach
 def _name_blocker(desired: DesiredApp, machine: DesiredMachine, observed: ObservedApp) -> Hold | None:
     for other in observed.machines:
         owner = other.metadata.get(mark.OWNER)
-        if other.name == machine.slot and owner and owner != desired.owner:
+        is_named_for = first_name(other.name) == machine.slot and other.state not in DYING
+        if is_named_for and owner and owner != desired.owner:
             return Hold(
                 machine.slot,
                 "NameHeld",
-                f"machine {other.name} ({other.id}) says it belongs to {owner!r}, so it is not touched; "
+                f"machine {other.name} ({other.id}) says it belongs to {quote(owner)}, so it is not touched; "
                 f"remove its {mark.OWNER} or destroy it",
             )
     return None
@@ -185,9 +187,10 @@ def _by_hand(machine: DesiredMachine, found: ObservedMachine, difference: Differ
 def _secret_changes(desired: DesiredApp, proof: mark.Attested) -> tuple[str, ...]:
     if mark.carries_secrets(desired, proof):
         return ()
-    if proof.secrets is None:
+    is_known = desired.secrets_digest is not None
+    if proof.secrets is None and (is_known or not proof.names):
         return ("secrets: not known which ones it carries",)
-    if proof.key != desired.key_id:
+    if is_known and proof.key != desired.key_id:
         return ("secrets: made with another root key",)
     wanted = {*desired.secret_names, *desired.key_names}
     names = [f"secrets.{name}: {'added' if name in wanted else 'removed'}" for name in wanted ^ proof.names]
@@ -297,9 +300,7 @@ def _must_run(machine: DesiredMachine) -> bool:
     return not machine.may_sleep and not machine.skip_launch
 
 
-def _cordoned(machine: DesiredMachine, found: ObservedMachine) -> tuple[Note, ...]:
+def _cordoned(slot: str, found: ObservedMachine) -> tuple[Note, ...]:
     if not found.cordoned:
         return ()
-    return (
-        Note(machine.slot, "Cordoned", f"machine {found.name} ({found.id}) is cordoned: nobody reaches it"),
-    )
+    return (Note(slot, "Cordoned", f"machine {found.name} ({found.id}) is cordoned: nobody reaches it"),)

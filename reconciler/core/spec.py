@@ -88,9 +88,10 @@ def assemble(readings: Mapping[str, Reading | Unreadable], *, root: str = ".") -
         if not (kind in ONE_OF_A_KIND and library.held):
             library.broken |= of_no_kind - library.held.keys()  # it may have been meant as any
     complete = not (unreadable or lost)
+    lost_text = "\0".join(lost)  # no name holds a NUL
 
     def may_be_lost(word: str) -> bool:
-        return unreadable or any(word in text for text in lost)
+        return unreadable or word in lost_text
 
     problems += check_references(libraries, may_be_lost=may_be_lost)
     if not libraries["Fleet"].held and not libraries["Fleet"].broken and not may_be_lost("Fleet"):

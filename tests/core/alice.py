@@ -26,7 +26,7 @@ CONFIG = {
     "env": {"MODE": "prod"},
     "services": SERVICES,
 }
-MOUNT = DesiredMount("web_data_0", "/data", 1, {"encrypted": True}, {"path": "/data"})
+MOUNT = DesiredMount("web_data_0", 1, {"encrypted": True}, {"path": "/data"})
 LABEL = "RECONCILER_OWNER_INST01"
 NAMES = frozenset({LABEL, "PRESHARED_KEY", "API_KEY"})
 

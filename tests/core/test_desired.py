@@ -63,7 +63,7 @@ def test_slots_and_volumes_are_numbered() -> None:
     assert [machine.slot for machine in app.machines] == ["web-ui-0", "web-ui-1"]
     mounts = [machine.mount for machine in app.machines if machine.mount]
     assert [found.volume_name for found in mounts] == ["web_ui_data_0", "web_ui_data_1"]
-    assert (mounts[0].path, mounts[0].size_gb) == ("/data", 3)
+    assert mounts[0].size_gb == 3
     assert mounts[0].create == {"encrypted": True}
     assert mounts[0].config == {"path": "/data", "add_size_gb": 1, "extend_threshold_percent": 80}
     assert desired(sample.user(machine="name: web, template: studio, count: 0")).machines == ()

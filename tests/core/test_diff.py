@@ -159,6 +159,16 @@ def test_a_field_that_nobody_knows_is_no_change_and_is_kept_and_told() -> None:
     assert keep_unknown(desired, found) == {**found, "image": "b"}
 
 
+def test_news_in_a_part_that_the_document_has_not_is_kept_unless_the_part_is_taken_away() -> None:
+    found = {
+        "image": "a",
+        "dns": {"skip_registration": False, "shield": 1},
+        "metrics": {"port": 1, "path": "/", "shield": 2},
+        "checks": {"up": {"type": "tcp", "shield": 3}},
+    }
+    assert keep_unknown({"image": "a"}, found) == {"image": "a", "dns": {"shield": 1}}
+
+
 def test_a_known_field_of_the_live_config_is_not_kept() -> None:
     assert keep_unknown({"image": "a"}, {"image": "a", "schedule": "daily", "env": {"X": "1"}}) == {
         "image": "a"

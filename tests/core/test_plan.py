@@ -90,10 +90,28 @@ def test_a_changed_secret_is_set_and_every_machine_made_to_take_it() -> None:
     golden.check("secret-changed", plan)
 
 
-def test_a_second_machine_takes_the_secrets_that_the_first_attests() -> None:
+def test_each_plan_with_a_launch_sets_the_values_first_whatever_machines_attest() -> None:
+    """After a crash between the two, and a change taken back, the app may hold other values than attested."""
     desired = alice(slot("web-0"), slot("web-1"))
     plan = plan_app(desired, app(found(desired, desired.machines[0])))
-    assert kinds(plan) == ["create-machine"]
+    assert kinds(plan) == ["set-secrets", "create-machine"]
+
+
+def test_an_app_without_secrets_and_keys_has_none_set_at_a_launch() -> None:
+    desired = alice(slot(), secret_names=(), key_names=())
+    assert kinds(plan_app(desired, app(secret_names=frozenset({LABEL})))) == ["create-machine"]
+
+
+def test_names_are_compared_even_where_the_values_are_not_known() -> None:
+    """A guard whose key comes or goes must hear of it; a mark alone would claim what was never launched."""
+    old = alice(slot(), key_names=())
+    new = alice(slot(), secrets_digest=None, key_id=None)
+    with_key = app(found(old, slot()))
+    (update,) = plan_app(new, with_key).actions
+    assert isinstance(update, UpdateMachine)
+    assert update.changes == ("secrets.PRESHARED_KEY: added",)
+    without = replace(old, secrets_digest=None, key_id=None)
+    assert kinds(plan_app(without, app(found(alice(slot()), slot())))) == ["set-secrets", "update-machine"]
 
 
 def test_a_secret_that_left_the_document_is_unset_and_nobody_elses() -> None:
@@ -105,6 +123,18 @@ def test_a_secret_that_left_the_document_is_unset_and_nobody_elses() -> None:
     assert secrets.unset == ("API_KEY",)
     assert isinstance(update, UpdateMachine)
     assert update.config["metadata"][mark.SECRET_NAMES] == "PRESHARED_KEY"
+
+
+def test_a_tenant_cannot_have_a_secret_unset_by_claiming_that_it_was_ours() -> None:
+    desired = alice(slot())
+    machine = found(desired, slot(), is_submitted=False)
+    lying = {**machine.metadata, mark.SECRET_NAMES: "API_KEY,BY_HAND,PRESHARED_KEY"}
+    observed = app(
+        replace(machine, config={**machine.config, "metadata": lying}), secret_names=NAMES | {"BY_HAND"}
+    )
+    plan = plan_app(desired, observed)
+    assert [step.unset for step in plan.actions if isinstance(step, SetSecrets)] == [()]
+    assert notes(plan) == ["SecretLeft"]
 
 
 def test_a_tenant_cannot_have_the_owner_label_unset() -> None:
@@ -185,7 +215,7 @@ def test_what_was_changed_by_hand_is_put_back() -> None:
         machine, config={**machine.config, "metadata": marks(desired, desired.machines[0], "v1")}
     )
     plan = plan_app(desired, app(machine))
-    assert kinds(plan) == ["update-machine"]
+    assert kinds(plan) == ["set-secrets", "update-machine"]
     assert plan.changed_by_hand == ("web-0: image: registry/evil:1 → registry/studio:1",)
 
 
@@ -205,7 +235,7 @@ def test_with_drift_warn_a_changed_document_is_followed() -> None:
     new = alice(
         slot(config={**CONFIG, "image": "registry/studio:2"}, spec_hash="spec2"), corrects_drift=False
     )
-    assert kinds(plan_app(new, app(found(old, old.machines[0])))) == ["update-machine"]
+    assert kinds(plan_app(new, app(found(old, old.machines[0])))) == ["set-secrets", "update-machine"]
 
 
 def test_with_drift_warn_a_secret_removed_by_hand_is_told_and_left() -> None:
@@ -219,7 +249,7 @@ def test_with_drift_warn_a_secret_removed_by_hand_is_told_and_left() -> None:
 def test_an_update_does_not_carry_the_old_versions_verification() -> None:
     old = alice(slot())
     new = alice(slot(config={**CONFIG, "image": "registry/studio:2"}, spec_hash="spec2"))
-    (update,) = plan_app(new, app(found(old, old.machines[0]))).actions
+    (_, update) = plan_app(new, app(found(old, old.machines[0]))).actions
     assert isinstance(update, UpdateMachine)
     assert mark.VERSION not in update.config["metadata"]
 
@@ -232,7 +262,7 @@ def test_an_update_keeps_other_peoples_metadata_and_fields_that_are_news() -> No
     )
     new = alice(slot(config={**CONFIG, "image": "registry/studio:2"}, spec_hash="spec2"))
     plan = plan_app(new, app(machine))
-    (update,) = plan.actions
+    (_, update) = plan.actions
     assert isinstance(update, UpdateMachine)
     assert update.config["hyperdrive"] == {"level": 9}
     assert update.config["metadata"]["fly_process_group"] == "app"
@@ -242,7 +272,7 @@ def test_an_update_keeps_other_peoples_metadata_and_fields_that_are_news() -> No
 def test_a_sleeping_machine_is_updated_without_waking_it() -> None:
     old = alice(slot())
     new = alice(slot(config={**CONFIG, "image": "registry/studio:2"}, spec_hash="spec2"))
-    (update,) = plan_app(new, app(found(old, old.machines[0], state="suspended"))).actions
+    (_, update) = plan_app(new, app(found(old, old.machines[0], state="suspended"))).actions
     assert isinstance(update, UpdateMachine)
     assert update.skip_launch
     assert not update.must_run
@@ -305,6 +335,26 @@ def test_a_machine_of_somebody_else_that_holds_the_name_is_not_touched() -> None
     machine = found(desired, desired.machines[0], metadata={mark.OWNER: "other1.alice"})
     plan = plan_app(desired, app(machine))
     assert (kinds(plan), reasons(plan), notes(plan)) == ([], ["NameHeld"], ["Stray"])
+
+
+@pytest.mark.parametrize("name", ["web-0", "web-0-r1"])
+def test_a_tenant_that_disowns_its_machine_gets_no_second_one(name: str) -> None:
+    desired = alice(slot())
+    machine = found(desired, slot(), name=name, metadata={mark.OWNER: "other1.alice\x1b[2J"})
+    plan = plan_app(desired, app(machine))
+    assert (kinds(plan), reasons(plan)) == ([], ["NameHeld"])
+    assert plan.holds[0].message.isprintable()
+    dying = plan_app(desired, app(replace(machine, state="destroying")))
+    assert kinds(dying) == ["set-secrets", "create-machine"]
+
+
+def test_a_tenant_cannot_put_text_of_its_own_into_what_operators_read() -> None:
+    desired = alice(slot("web-0"))
+    machine = found(desired, slot("web-1"))
+    forged = {**machine.metadata, mark.SLOT: "web-1\n\x1b[2Jall is well"}
+    machine = replace(machine, config={**machine.config, "metadata": forged})
+    plan = plan_app(desired, app(found(desired, slot("web-0")), machine))
+    assert "all is well" not in repr(plan)
 
 
 # --- states

@@ -125,6 +125,22 @@ def test_a_broken_router_keeps_every_user_as_it_is() -> None:
     assert specs.broken == {"alice"}
 
 
+@pytest.mark.parametrize(
+    ("once", "twice"),
+    [
+        ("metadata: {name: alice}", "metadata: {name: alice, name: alicia}"),
+        ("metadata: {name: alice}", "metadata: {name: alice}\nmetadata: {name: alicia}"),
+        ("kind: UserApp", "kind: UserApp\nkind: Machine"),
+    ],
+    ids=["name", "metadata", "kind"],
+)
+def test_a_document_that_says_twice_whose_it_is_may_be_anybodys(once: str, twice: str) -> None:
+    """Neither of the two names may count as gone, and nobody knows which one is meant."""
+    specs = load({"base.yaml": sample.BASE, "alice.yaml": sample.user().replace(once, twice)})
+    assert specs.users == {}
+    assert not specs.complete
+
+
 def test_an_unreadable_file_may_hold_anything() -> None:
     """A file that cannot be read makes the source incomplete, and its absence breaks no reference loudly."""
     base = "---\n".join([sample.FLEET, sample.ROUTER])
