@@ -33,7 +33,7 @@ LATE_S = 60  # a machine that resumes has a clock that lags, or runs ahead
 EARLY_S = 300
 
 _STATE = re.compile(r"v1\.[0-9a-f]{8}\.([1-9][0-9]{0,11})\.([A-Za-z0-9_-]{43})\Z")
-_HOST = re.compile(rb"([a-z0-9.-]{1,253}?)\.?(?::[0-9]{1,5})?\Z")
+_HOST = re.compile(rb"([a-z0-9._-]{1,253}?)\.?(?::[0-9]{1,5})?\Z")
 _PRINTABLE = re.compile(rb"[ -~]*\Z")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _BREAKS = re.compile(rb"[\r\n\0]")
@@ -230,7 +230,7 @@ def _target(scope: Mapping[str, Any]) -> str:
 
 
 async def _answer(verdict: Verdict, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-    text = {200: b"ok\n", 401: b"401: not through the router\n", 503: b"503: no key here\n"}[verdict.status]
+    text = {200: b"ok\n", 401: b"401: not through the router\n", 503: b"503: not set up\n"}[verdict.status]
     kind = "http.response"
     if scope["type"] == "websocket":
         await receive()  # the connect event; the socket is never accepted

@@ -53,12 +53,12 @@ const LATE_S = 60; // a machine that resumes has a clock that lags, or runs ahea
 const EARLY_S = 300;
 
 const STATE = /^v1\.[0-9a-f]{8}\.([1-9][0-9]{0,11})\.([A-Za-z0-9_-]{43})$/;
-const HOST = /^([a-z0-9.-]{1,253}?)\.?(?::[0-9]{1,5})?$/;
+const HOST = /^([a-z0-9._-]{1,253}?)\.?(?::[0-9]{1,5})?$/;
 const PRINTABLE = /^[ -~]*$/;
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const BREAKS = /[\r\n\0]/;
 const REPLAY_TYPE = "application/vnd.fly.replay+json";
-const TEXTS = { 200: "ok\n", 401: "401: not through the router\n", 503: "503: no key here\n" } as const;
+const TEXTS = { 200: "ok\n", 401: "401: not through the router\n", 503: "503: not set up\n" } as const;
 
 /**
  * Settings from code and environment; without a key of 32 characters everything is refused.
@@ -122,7 +122,12 @@ export function mayLeave(name: string, value: string): boolean {
   return lower !== "content-type" || !value.toLowerCase().includes(REPLAY_TYPE);
 }
 
-/** Wrap a fetch handler (Deno, Bun, or an adapter on Node) so that only what came through the router reaches it. */
+/**
+ * Wrap a fetch handler (Deno, Bun, or an adapter on Node) so that only what came through the router reaches it.
+ *
+ * The handler gets a copy of the request. Bun's `server.upgrade` wants the request itself: for WebSockets on Bun
+ * use node:http and `guardUpgrade`.
+ */
 export function guardFetch<Rest extends unknown[]>(
   handler: (request: Request, ...rest: Rest) => Response | Promise<Response>,
   options: Options,
@@ -143,7 +148,11 @@ export function guardFetch<Rest extends unknown[]>(
   };
 }
 
-/** Wrap a node:http listener so that only what came through the router reaches it. */
+/**
+ * Wrap a node:http listener so that only what came through the router reaches it.
+ *
+ * What the listener writes past the response, on its raw socket, is its own: no header is removed there.
+ */
 export function guardNode(
   listener: (request: IncomingMessage, response: ServerResponse) => void,
   options: Options,
@@ -180,6 +189,7 @@ export function guardUpgrade(
     if (verdict.reason !== "accepted") {
       const phrase = verdict.status === 401 ? "401 Unauthorized" : "503 Service Unavailable";
       socket.on("error", () => socket.destroy());
+      socket.once("finish", () => socket.destroy()); // else a client that never closes its end would keep it
       socket.end(`HTTP/1.1 ${phrase}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
       return;
     }
@@ -221,9 +231,10 @@ function stateOf(sources: readonly string[]): string | Verdict {
 function checkSignature(state: string, hosts: readonly string[], settings: Settings, now: number): Verdict {
   const match = STATE.exec(state);
   if (match === null) return refused("form");
-  const host = hosts.length === 1 ? HOST.exec(hosts[0].toLowerCase()) : null;
+  const [first = "", ...more] = hosts;
+  const host = more.length === 0 ? HOST.exec(first.toLowerCase()) : null;
   if (host === null) return refused("host");
-  const [, exp, mac] = match;
+  const [, exp = "", mac = ""] = match;
   const macs = settings.keys.flatMap((key) =>
     settings.ports.map((port) =>
       createHmac("sha256", key).update(`v1\n${settings.app}\n${host[1]}\n${port}\n${exp}`).digest("base64url"),
@@ -271,7 +282,7 @@ function cleaned(response: Response): Response {
 }
 
 function pairs(flat: readonly string[]): Header[] {
-  return Array.from({ length: flat.length >> 1 }, (_, i) => [flat[2 * i], flat[2 * i + 1]] as const);
+  return Array.from({ length: flat.length >> 1 }, (_, i) => [flat[2 * i], flat[2 * i + 1]] as Header);
 }
 
 function forgetSource(request: IncomingMessage): void {
@@ -284,24 +295,23 @@ function forgetSource(request: IncomingMessage): void {
 
 type Value = number | string | readonly string[] | undefined;
 
-/** Every way of node:http to send headers ends in one of these four; each sends only what may leave. */
+const SENDERS = ["writeHead", "writeEarlyHints", "writeInformation", "addTrailers"] as const;
+
+/** Every way of node:http to send headers ends in one of these; each sends only what may leave. */
 function keepClean(response: ServerResponse): void {
-  const { writeHead, writeEarlyHints, addTrailers } = response;
-  response.writeHead = (status: number, ...rest: unknown[]) => {
-    for (const name of response.getHeaderNames()) {
-      if (!valueMayLeave(name, response.getHeader(name))) response.removeHeader(name);
-    }
-    const [phrase, headers] = typeof rest[0] === "string" ? rest : [undefined, rest[0] ?? rest[1]];
-    const kept = cleanedHeaders(headers);
-    return Reflect.apply(writeHead, response, phrase === undefined ? [status, kept] : [status, phrase, kept]);
-  };
-  response.writeEarlyHints = (hints: object, ...rest: unknown[]) =>
-    Reflect.apply(writeEarlyHints, response, [cleanedHeaders(hints), ...rest]);
-  response.addTrailers = (trailers: unknown) =>
-    Reflect.apply(addTrailers, response, [cleanedHeaders(trailers)]);
+  for (const sender of SENDERS) {
+    const send: unknown = Reflect.get(response, sender);
+    if (typeof send !== "function") continue; // writeInformation is newer than the oldest Node
+    Reflect.set(response, sender, (...given: unknown[]) => {
+      for (const name of response.getHeaderNames()) {
+        if (!valueMayLeave(name, response.getHeader(name))) response.removeHeader(name);
+      }
+      return Reflect.apply(send, response, given.map(cleanedHeaders));
+    });
+  }
 }
 
-/** The three shapes that writeHead takes: an object, a flat list, a list of pairs. */
+/** An argument in one of the three shapes of headers: an object, a flat list, a list of pairs; others as they are. */
 function cleanedHeaders(headers: unknown): unknown {
   if (!headers || typeof headers !== "object") return headers;
   if (!Array.isArray(headers)) {

@@ -28,7 +28,7 @@ _PHRASES = {
 _TITLES = {
     404: "Nothing lives here",
     413: "Too much at once",
-    503: "Back in a moment",
+    503: "Not here right now",
     508: "Going in circles",
 }
 

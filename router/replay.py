@@ -9,7 +9,7 @@ import re
 from router.page import Answer
 
 # Fly's rule for app names is "under 63 chars using numbers, lowercase letters and dashes".
-_APP = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+_APP = re.compile(r"[a-z0-9][a-z0-9-]{0,61}\Z")
 _MACHINE = re.compile(r"[0-9a-z]{1,32}\Z")
 
 # Fly ignores the status of a replay answer; 307 says the right thing to anyone else, and may state a length.

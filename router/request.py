@@ -25,7 +25,7 @@ READ = frozenset(
     }
 )
 
-_LABEL = rb"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_LABEL = rb"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rb"(" + _LABEL + rb"(?:\." + _LABEL + rb")*)\.?(?::([0-9]{1,5}))?\Z")
 _PORT = re.compile(rb"[1-9][0-9]{0,4}\Z")
 _MAX_HOST = 253
@@ -54,7 +54,7 @@ class Request:
 def parse_host(value: bytes) -> str | None:
     """The host name of a Host header, lower case, without port and final dot; None for anything unusual.
 
-    Names are letters, digits and dashes in labels of at most 63, together at most 253 characters.
+    Names are letters, digits, dashes and underscores: labels of at most 63, together at most 253.
     """
     match = _HOST.match(value.lower())
     if match is None or len(match[1]) > _MAX_HOST or (match[2] and int(match[2]) > _MAX_PORT):

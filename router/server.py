@@ -83,10 +83,14 @@ class Router:
         """
         own_apps = frozenset(listener.app for listener in listeners)
         doors = [Door(self, listener, own_apps, self._limits) for listener in listeners]
-        async with contextlib.AsyncExitStack() as stack:
+        try:
             for door in doors:
-                await stack.enter_async_context(door.open())
+                await door.open()
             yield {door.listener.name: door.bound_port for door in doors}
+        finally:
+            async with asyncio.TaskGroup() as closing:
+                for door in doors:
+                    closing.create_task(door.close())
 
     def decided(self, request: Request, gate: Gate) -> tuple[Decision, Answer]:
         """The decision about a request and the answer that carries it out."""
@@ -132,6 +136,8 @@ class Door:
         self._router = router
         self._limits = limits
         self._gate = Gate(listener.private, listener.ports, own_apps)
+        self._server: asyncio.Server | None = None
+        self._is_closing = False
         self._connections: set[Connection] = set()
         self._all_closed = asyncio.Event()
 
@@ -151,22 +157,31 @@ class Door:
     def opened(self, connection: Connection) -> None:
         self._connections.add(connection)
         self._all_closed.clear()
+        if self._is_closing:  # the event loop had accepted it before the end
+            connection.drain()
 
     def closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
         if not self._connections:
             self._all_closed.set()
 
-    @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """Accept connections until the block ends."""
-        server = await self._bind()
-        self.bound_port = server.sockets[0].getsockname()[1]
-        try:
-            yield
-        finally:
-            server.close()
-            await self._close_connections()
+    async def open(self) -> None:
+        """Accept connections until `close`, or raise ListenError."""
+        self._server = await self._bind()
+        self.bound_port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Accept nothing new, let requests under way finish for at most 3 s, and cut the rest."""
+        self._is_closing = True
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self._connections):
+            connection.drain()
+        if self._connections:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_closed.wait(), CLOSING_S)
+        for connection in tuple(self._connections):
+            connection.abort()
 
     async def _bind(self) -> asyncio.Server:
         listener = self.listener
@@ -187,15 +202,6 @@ class Door:
             )
         except OSError as error:
             raise ListenError(f"{where}: {_why(error)}") from error
-
-    async def _close_connections(self) -> None:
-        for connection in tuple(self._connections):
-            connection.drain()
-        if self._connections:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._all_closed.wait(), CLOSING_S)
-        for connection in tuple(self._connections):
-            connection.abort()
 
     def _tell(self, status: int, reason: str, app: str | None = None) -> None:
         self._router.tell(Answered(self.listener.name, status, reason, app))

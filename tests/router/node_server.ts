@@ -3,6 +3,7 @@
  *
  * The assertions are test_guard_node.py's.
  */
+import { once } from "node:events";
 import { createServer, request as ask } from "node:http";
 import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -33,8 +34,15 @@ const server = createServer(
         response.writeHead(201, ["Fly-Replay", "app=x", "x-own", "kept", "Content-Type", replayType]);
         break;
       case "/pairs":
-        // @ts-expect-error: node takes a list of pairs as well
         response.writeHead(201, [["Fly-Replay", "app=x"], ["x-own", "kept"]]);
+        break;
+      case "/third":
+        // @ts-expect-error: node reads headers from the third argument first, whatever the second one is
+        response.writeHead(201, { "x-other": "ignored" }, { ...steering, "content-type": replayType });
+        break;
+      case "/informed":
+        response.writeInformation?.(103, { ...steering, "content-type": replayType });
+        response.writeHead(201, { "x-own": "kept" });
         break;
       default:
         response.statusCode = 201;
@@ -53,15 +61,17 @@ server.on(
   }, options),
 );
 
-type Got = { status?: number; body: string; headers: Record<string, unknown> };
+type Got = { status?: number; body: string; headers: Record<string, unknown>; informed?: Record<string, unknown>[] };
 
 function get(port: number, path: string, headers: Record<string, string | string[]>, method = "GET"): Promise<Got> {
   return new Promise((resolve, reject) => {
+    const informed: Record<string, unknown>[] = [];
     const sent = ask({ port, host: "127.0.0.1", path, method, headers: { host, ...headers } }, (answer) => {
       let body = "";
       answer.on("data", (part) => (body += part));
-      answer.on("end", () => resolve({ status: answer.statusCode, body, headers: answer.headers }));
+      answer.on("end", () => resolve({ status: answer.statusCode, body, headers: answer.headers, informed }));
     });
+    sent.on("information", (answer) => informed.push(answer.headers));
     sent.on("error", reject);
     sent.end(method === "POST" ? "body" : undefined);
   });
@@ -77,6 +87,20 @@ function upgrade(port: number, lines: string): Promise<string> {
     socket.on("end", () => resolve(answer.split("\r\n")[0]));
     socket.on("error", reject);
   });
+}
+
+/** Whether the server lets go of an upgrade that it refused, though the client never closes its end. */
+async function isLetGo(port: number): Promise<boolean> {
+  const accepted = once(server, "connection");
+  const client = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  client.resume();
+  client.write(`GET / HTTP/1.1\r\nhost: ${host}\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n`);
+  const [socket] = await accepted;
+  const closed = once(socket, "close", { signal: AbortSignal.timeout(2_000) });
+  const letGo = await closed.then(() => true, () => false);
+  client.destroy();
+  socket.destroy();
+  return letGo;
 }
 
 const good = { "fly-replay-src": source };
@@ -101,6 +125,8 @@ server.listen(0, "127.0.0.1", async () => {
       object: await get(port, "/object", good),
       list: await get(port, "/list", good),
       pairs: await get(port, "/pairs", good),
+      third: await get(port, "/third", good),
+      informed: await get(port, "/informed", good),
       none: await get(port, "/none", {}),
       twice: await get(port, "/twice", { "fly-replay-src": [source, "t=1"] }),
       health: await get(port, "/healthz", {}),
@@ -110,6 +136,7 @@ server.listen(0, "127.0.0.1", async () => {
       good: await upgrade(port, `fly-replay-src: ${source}\r\n`),
       none: await upgrade(port, ""),
     },
+    letGo: await isLetGo(port),
     fetch: {
       good: await fetching("/", [pair], "POST"),
       none: await fetching("/none", []),

@@ -215,7 +215,7 @@ def test_a_name_that_could_add_a_header_is_not_written(request_bytes: bytes, lis
     assert b"set-cookie" not in heard.data
 
 
-@pytest.mark.parametrize("app", ["", "Acme", "a;b", "a b", "a\n", "-a", "a" * 64, "a,state=b", 'a"b', "ä"])
+@pytest.mark.parametrize("app", ["", "Acme", "a;b", "a b", "a\n", "-a", "a" * 63, "a,state=b", 'a"b', "ä"])
 def test_only_fly_app_names_are_rendered(app: str) -> None:
     """Fly's own rule for names is checked right before the bytes are made."""
     with pytest.raises(ValueError, match="app name"):
@@ -256,6 +256,13 @@ def test_a_page_shows_the_request_id_in_flys_form_alone() -> None:
     for forged in (b"<script>alert(1)</script>", fly + b"<b>", fly.lower(), b"01GEWK-fra"):
         heard = send(get(b"nobody.example.com", b"Fly-Request-Id: " + forged, b"Accept: text/html"))
         assert forged not in heard.data
+
+
+def test_a_page_promises_no_return() -> None:
+    """An app that is switched off, or that nobody could start, is not said to be back in a moment."""
+    table = Table(hosts={"a.example.com": Unavailable("Stopped", "This app is switched off.", 60)})
+    heard = send(get(b"a.example.com", b"Accept: text/html"), table=table)
+    assert b"<h1>Not here right now</h1>" in heard.data
 
 
 def test_a_table_cannot_script_a_page() -> None:

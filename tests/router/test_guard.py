@@ -75,6 +75,7 @@ async def test_an_app_cannot_steer_flys_proxy() -> None:
         (SOURCE, ENVIRON | {"FLY_APP_NAME": "acme-bob"}, 401),
         (SOURCE, {"FLY_APP_NAME": "acme-alice"}, 503),
         (SOURCE, ENVIRON | {"PRESHARED_KEY": "short"}, 503),
+        (SOURCE, {"PRESHARED_KEY": KEY}, 503),
     ],
 )
 async def test_a_refused_request_never_reaches_the_app(

@@ -43,16 +43,24 @@ def steering(headers: dict[str, Any]) -> dict[str, Any]:
 def test_node_passes_on_what_came_through_the_router(got: Any) -> None:
     """Body and status are the listener's; it does not see the state in any of Node's three forms."""
     assert (got["node"]["set"]["status"], got["node"]["set"]["body"]) == (201, "body")
-    assert got["reached"] == [["/set", 0], ["/object", 0], ["/list", 0], ["/pairs", 0], ["/healthz", 0]]
+    paths = ["/set", "/object", "/list", "/pairs", "/third", "/informed", "/healthz"]
+    assert got["reached"] == [[path, 0] for path in paths]
 
 
 @pytest.mark.wire
-@pytest.mark.parametrize("way", ["set", "object", "list", "pairs"])
+@pytest.mark.parametrize("way", ["set", "object", "list", "pairs", "third", "informed"])
 def test_node_code_cannot_steer_flys_proxy(got: Any, way: str) -> None:
     """However headers are set, the replay ones stay and the others leave."""
     headers = got["node"][way]["headers"]
     assert steering(headers) == {}
     assert headers["x-own"] == "kept"
+    assert [steering(early) for early in got["node"][way]["informed"] if steering(early)] == []
+
+
+@pytest.mark.wire
+def test_node_lets_go_of_a_refused_upgrade(got: Any) -> None:
+    """A client that never closes its end holds no socket of the machine."""
+    assert got["letGo"] is True
 
 
 @pytest.mark.wire

@@ -132,6 +132,7 @@ def test_only_two_versions_are_spoken(version: bytes, status: int) -> None:
         (b"alice.example.com:8443", "alice.example.com"),
         (b"alice.example.com.:443", "alice.example.com"),
         (b"xn--lice-0ra.example.com", "xn--lice-0ra.example.com"),
+        (b"_my_app.example.com", "_my_app.example.com"),
         (b"172.19.0.2:8080", "172.19.0.2"),
         (b"localhost", "localhost"),
         (

@@ -5,9 +5,10 @@ import socket
 
 import pytest
 
-from router.server import Answered, Listener, ListenError, Router
+from router.http1 import Connection
+from router.server import Answered, Door, Listener, ListenError, Router
 from router.table import Route, Table
-from tests.router.wireless import NOW, PRIVATE, PUBLIC, TABLE, get, signer
+from tests.router.wireless import NOW, PRIVATE, PUBLIC, TABLE, connected, get, signer
 
 
 def router(log: list[Answered] | None = None) -> Router:
@@ -83,6 +84,47 @@ async def test_closing_lets_a_request_under_way_finish() -> None:
     await asyncio.wait_for(serving, 5)
     idle_writer.close()
     writer.close()
+
+
+@pytest.mark.wire
+async def test_all_doors_close_at_once() -> None:
+    """While one door waits for a request under way, no other takes anything new or waits its turn."""
+    opened: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+    finish = asyncio.Event()
+
+    async def serve() -> None:
+        async with router().listening([PUBLIC, PRIVATE]) as ports:
+            opened.set_result([ports["public"], ports["management"]])
+            await finish.wait()
+
+    serving = asyncio.create_task(serve())
+    ports = await opened
+    idle = [await asyncio.open_connection("127.0.0.1", port) for port in ports]
+    for reader, writer in idle:
+        writer.write(get(method=b"HEAD"))
+        assert b"HTTP/1.1 " in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    reader, under_way = await asyncio.open_connection("127.0.0.1", ports[1])
+    under_way.write(get(b"a.example.com", b"Expect: 100-continue", b"Content-Length: 3", method=b"POST"))
+    await asyncio.wait_for(reader.readuntil(b"100 Continue\r\n\r\n"), 5)
+    finish.set()
+    for reader, writer in idle:
+        assert await asyncio.wait_for(reader.read(), 1) == b""
+        writer.close()
+    for port in ports:
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+    under_way.write(b"abc")
+    await asyncio.wait_for(serving, 5)
+    under_way.close()
+
+
+async def test_a_connection_that_was_accepted_too_late_is_closed() -> None:
+    """What the event loop still hands over after the end is not served, and is not left open."""
+    door = Door(router(), PUBLIC, frozenset())
+    await door.close()
+    transport, connection = connected(lambda: Connection(door))
+    assert (transport.is_closed, transport.written) == (True, b"")
+    connection.connection_lost(None)
 
 
 @pytest.mark.wire
