@@ -91,7 +91,7 @@ def assemble(readings: Mapping[str, Reading | Unreadable], *, root: str = ".") -
     lost_text = "\0".join(lost)  # no name holds a NUL
 
     def may_be_lost(word: str) -> bool:
-        return unreadable or word in lost_text
+        return unreadable or (bool(lost) and word in lost_text)
 
     problems += check_references(libraries, may_be_lost=may_be_lost)
     if not libraries["Fleet"].held and not libraries["Fleet"].broken and not may_be_lost("Fleet"):
