@@ -3,8 +3,7 @@
 Answers for taking, refreshing, guarding and giving back. Which calls are guarded is the API's knowledge.
 """
 
-import secrets as randomness
-
+from localfly.identity import Ids
 from localfly.refusal import LeaseGone, LeaseHeld, NotFound
 from localfly.world import Lease, Machine
 
@@ -24,13 +23,13 @@ def guard(machine: Machine, nonce: str | None, now: float) -> None:
 
 
 def take(
-    machine: Machine, *, nonce: str | None, ttl_s: int, owner: str, description: str, now: float
+    machine: Machine, *, nonce: str | None, ttl_s: int, owner: str, description: str, now: float, ids: Ids
 ) -> Lease:
     """A new lease, or with its nonce the same one until `now + ttl_s`."""
     guard(machine, nonce, now)
     lease = held(machine, now)
     machine.lease = Lease(
-        nonce=lease.nonce if lease else randomness.token_hex(6),
+        nonce=lease.nonce if lease else ids.hex(12),
         expires_at=now + ttl_s,
         owner=owner,
         description=description or (lease.description if lease else ""),

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from localfly.identity import ulid
 from localfly.lease import guard
 from localfly.moves import Moves
 from localfly.passage import CannotStart, Passages, Runtime, Timings, stop_of
@@ -125,7 +124,7 @@ class Lifecycle:
         was_coming_up = machine.state == "created" and machine.is_bound_to_run
         signal, timeout_s = stop_of(machine.config)
         machine.is_bound_to_run = (machine.state in UP or was_coming_up) and not skip_launch
-        machine.instance_id = ulid(self.world.clock())
+        machine.instance_id = self.world.ids.ulid(self.world.clock())
         machine.config, machine.secrets = config, secrets
         machine.versions.append(Version(machine.instance_id, submitted))
         del machine.versions[:-VERSIONS_KEPT]

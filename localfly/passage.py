@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from localfly.identity import ulid
 from localfly.moment import duration_s, rfc3339
 from localfly.world import Event, Machine, Source, World
 
@@ -176,7 +175,7 @@ class Passages:
     ) -> None:
         """An event of the current version."""
         now = self._world.clock()
-        machine.events.append(Event(ulid(now), kind, status, source, now, request))
+        machine.events.append(Event(self._world.ids.ulid(now), kind, status, source, now, request))
         del machine.events[:-EVENTS_KEPT]
 
 

@@ -6,21 +6,23 @@ over time is `lifecycle`'s; requests, refusals in Fly's words and JSON shapes ar
 
 import asyncio
 import hashlib
-import itertools
-import secrets as randomness
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
-from localfly.identity import private_ip, ulid
+from localfly.clock import Clock
+from localfly.identity import Ids, private_ip
+from localfly.kept import Kept, Unsaved
 
 DEFAULT_NETWORK = "default"
 
 Source = Literal["user", "proxy", "flyd"]
+HostStatus = Literal["ok", "unknown", "unreachable"]
 
 
-@dataclass(slots=True)
-class Org:
+@dataclass(slots=True, eq=False)
+class Org(Kept):
     """One organisation, its networks by name, and what it lets `fly-replay` do."""
 
     slug: str
@@ -42,8 +44,8 @@ class Secret:
     value: str = field(repr=False)
 
 
-@dataclass(slots=True)
-class Volume:
+@dataclass(slots=True, eq=False)
+class Volume(Kept):
     """A volume; bound to a machine until that machine is finally destroyed."""
 
     id: str
@@ -60,6 +62,7 @@ class Volume:
     updated_at: float
     machine_id: str | None = None
     deleted_at: float | None = None
+    host_status: HostStatus = "ok"  # that of the machine it was last bound to: a lost host takes it along
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,8 @@ class Address:
     org: str | None = None
 
 
-@dataclass(slots=True)
-class App:
+@dataclass(slots=True, eq=False)
+class App(Kept):
     """One app: in one organisation, on one network for ever."""
 
     id: str
@@ -91,6 +94,7 @@ class App:
     )  # replaced, never changed in place
     secrets_version: int = 0
     addresses: list[Address] = field(default_factory=list)
+    certificates: dict[str, Certificate] = field(default_factory=dict)  # by hostname
     is_being_deleted: bool = False
 
     def living(self) -> "Iterator[Machine]":
@@ -129,8 +133,30 @@ class Event:
     request: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What a check last found; `updated_at` in unix seconds is when it came to this status."""
+
+    status: Literal["passing", "warning", "critical"]
+    output: str
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """What a machine goes back to when its new version cannot be brought up."""
+
+    instance_id: str
+    config: Mapping[str, Any] = field(repr=False)
+    secrets: Mapping[str, Secret] = field(repr=False)
+    was_to_run: bool
+
+
+NO_CHECKS: Mapping[str, CheckResult] = MappingProxyType({})
+
+
 @dataclass(slots=True, eq=False)
-class Machine:
+class Machine(Kept):
     """One machine; `config` is what its current version was given, with the metadata of now."""
 
     id: str
@@ -148,12 +174,19 @@ class Machine:
     versions: list[Version] = field(default_factory=list, repr=False)
     events: list[Event] = field(default_factory=list, repr=False)  # of this version, oldest first
     lease: Lease | None = field(default=None, repr=False)
+    is_cordoned: bool = False  # the proxy sends it nothing
     is_bound_to_run: bool = False  # what a launch, start or update in progress ends in
     is_running: bool = False  # the runtime holds a guest or process for it
     is_being_reaped: bool = False  # reads `stopped`, but the host has not cleaned up: no start yet
     destroyed_at: float = 0.0
     restarts: tuple[float, ...] = ()  # moments of recent restarts by the restart policy
     waiters: list[asyncio.Future[None]] | None = field(default=None, repr=False)
+    is_cordoned: bool = False
+    host_status: HostStatus = "ok"
+    former: Former | None = field(default=None, repr=False)  # while `replacing`
+    checks: Mapping[str, CheckResult] = field(
+        default_factory=lambda: NO_CHECKS, repr=False
+    )  # by name; replaced, never changed in place
 
     @property
     def is_living(self) -> bool:
@@ -173,46 +206,60 @@ class Machine:
 
 
 class World:
-    """All organisations and apps, one namespace of app names, and the clock (unix seconds) they share."""
+    """All organisations and apps, one namespace of app names, and the clock (unix seconds) they share.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.clock = clock
+    `clock` is a Clock, or where a new one takes its time from. Once something keeps it, `unsaved` has what
+    changed, and `save()` before an answer leaves makes that answer true for good.
+    """
+
+    def __init__(self, clock: Clock | Callable[[], float], *, ids: Ids | None = None) -> None:
+        self.clock = clock if isinstance(clock, Clock) else Clock(clock)
+        self.ids = ids or Ids()
         self.orgs: dict[str, Org] = {}
         self.apps: dict[str, App] = {}
         self.machines: dict[str, Machine] = {}
-        self._numbers = 0
-        self._networks = 0
-        self._changes = itertools.count(1)
+        self.bad_images: set[str] = set()  # references that no host can pull
+        self.unsaved: Unsaved | None = None
+        self.save: Callable[[], None] = _nothing_to_do
+        self.counts = Counts()
 
     def add_org(self, slug: str) -> Org:
         """The organisation of that slug, made if it is new."""
         if slug not in self.orgs:
             self.orgs[slug] = Org(slug, len(self.orgs) + 1)
+            self.orgs[slug].follow(self.unsaved)
             self.join_network(self.orgs[slug], DEFAULT_NETWORK)
         return self.orgs[slug]
 
     def join_network(self, org: Org, name: str) -> int:
         """The number of that network; a network comes into being when it is first named, for ever."""
         if name not in org.networks:
-            self._networks += 1
-            org.networks[name] = self._networks
+            self.counts.networks += 1
+            org.networks[name] = self.counts.networks
+            org.changed()
         return org.networks[name]
 
     def add_app(self, name: str, *, org: str, network: str = DEFAULT_NETWORK) -> App:
         """A new app on that network of an organisation; the name must be free and lawful (caller's check)."""
         owner = self.add_org(org)
         self.join_network(owner, network)
-        self._numbers += 1
+        self.counts.apps += 1
         app = App(
-            id=randomness.token_hex(7),
-            number=self._numbers,
+            id=self.ids.hex(14),
+            number=self.counts.apps,
             name=name,
             org=owner,
             network=network,
             created_at=self.clock(),
         )
         self.apps[name] = app
+        app.follow(self.unsaved)
         return app
+
+    def add_volume(self, app: App, volume: Volume) -> None:
+        """A new volume of an app."""
+        app.volumes[volume.id] = volume
+        volume.follow(self.unsaved)
 
     def add_machine(
         self,
@@ -227,7 +274,7 @@ class World:
     ) -> Machine:
         """A new machine in state `created`, with its first version, bound to its volume; nothing runs yet."""
         now = self.clock()
-        machine_id = _fresh(self.machines)
+        machine_id = self._fresh_machine_id()
         machine = Machine(
             id=machine_id,
             name=name,
@@ -236,14 +283,15 @@ class World:
             private_ip=private_ip(app.org.networks[app.network], machine_id),
             created_at=now,
             updated_at=now,
-            change=next(self._changes),
-            instance_id=ulid(now),
+            change=self.counts.next_change(),
+            instance_id=self.ids.ulid(now),
             state="created",
             config=config,
             secrets=secrets,
         )
         machine.versions.append(Version(machine.instance_id, submitted))
         app.machines[machine_id] = self.machines[machine_id] = app.org.machines[machine_id] = machine
+        machine.follow(self.unsaved)
         if volume is not None:
             volume.machine_id, volume.updated_at = machine_id, now
         return machine
@@ -258,16 +306,20 @@ class World:
         """Take a deleted app away with all that it holds; its name is free."""
         for machine in list(app.machines.values()):
             self.forget_machine(machine)
+        for volume in app.volumes.values():
+            volume.changed()
         self.apps.pop(app.name, None)
+        app.changed()
 
     def forget_machine(self, machine: Machine) -> None:
         """Take a destroyed machine out of every list."""
         for holder in (self.machines, machine.app.machines, machine.app.org.machines):
             holder.pop(machine.id, None)
+        machine.changed()
 
     def touch(self, machine: Machine) -> None:
         """Note that a machine changed now, and wake those who wait for it."""
-        machine.updated_at, machine.change = self.clock(), next(self._changes)
+        machine.updated_at, machine.change = self.clock(), self.counts.next_change()
         rows = machine.app.org.machines
         if rows.pop(machine.id, None) is not None:
             rows[machine.id] = machine
@@ -296,8 +348,25 @@ class World:
             app.secrets_version += 1
         return app.secrets_version
 
+    def _fresh_machine_id(self) -> str:
+        while (machine_id := self.ids.hex(14)) in self.machines:
+            pass
+        return machine_id
 
-def _fresh(taken: Mapping[str, object]) -> str:
-    while (machine_id := randomness.token_hex(7)) in taken:
-        pass
-    return machine_id
+
+@dataclass(slots=True)
+class Counts:
+    """How many there ever were: numbers that are never given twice."""
+
+    apps: int = 0
+    networks: int = 0
+    changes: int = 0
+
+    def next_change(self) -> int:
+        """The number of a change that happens now."""
+        self.changes += 1
+        return self.changes
+
+
+def _nothing_to_do() -> None:
+    """Nothing keeps this world."""

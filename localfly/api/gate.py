@@ -15,7 +15,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from localfly.api.answer import refusal
-from localfly.identity import ulid
 from localfly.journal import Journal
 from localfly.refusal import Refusal, Unauthenticated
 from localfly.world import World
@@ -71,7 +70,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = f"{ulid(self._world.clock())}-local"
+        request_id = f"{self._world.ids.ulid(self._world.clock())}-local"
 
         async def send_noted(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -50,6 +50,7 @@ async def take(call: Call) -> Response:
         owner=call.caller.owner,
         description=asked.description or "",
         now=call.world.clock(),
+        ids=call.world.ids,
     )
     return ok({"status": "success", "data": lease_json(taken)}, status=201)
 

@@ -4,7 +4,6 @@ Answers for what a request must hold and which refusal comes first. States are `
 form is `config`'s, the Machine object `machine_json`'s.
 """
 
-import secrets as randomness
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -17,6 +16,7 @@ from localfly.api.call import UNIMITATED, Body, Call, flag, whole_number
 from localfly.api.config import Duration, Signal, echoed
 from localfly.api.machine_json import event_json, machine_json
 from localfly.api.secrets import check_secrets_version
+from localfly.identity import Ids
 from localfly.moment import duration_s
 from localfly.refusal import FailedPrecondition, Invalid, NameHeld, NotFound
 from localfly.world import App, Machine, Secret, Volume
@@ -107,7 +107,7 @@ async def create(call: Call) -> Response:
     check_secrets_version(app, asked.min_secrets_version)
     volume = _volume_of(app, config)
     where = _place(asked.region, volume)
-    name = asked.name or _new_name(app)
+    name = asked.name or _new_name(app, call.world.ids)
     for other in app.living():
         if other.name == name:
             raise NameHeld(other.id, name)
@@ -241,14 +241,15 @@ def _leased(call: Call, machine: Machine, ttl_s: int | None) -> dict[str, str]:
         owner=call.caller.owner,
         description="",
         now=call.world.clock(),
+        ids=call.world.ids,
     )
     return {"nonce": held.nonce}
 
 
-def _new_name(app: App) -> str:
+def _new_name(app: App, ids: Ids) -> str:
     taken = {machine.name for machine in app.living()}
     while True:
-        words = f"{randomness.choice(_FIRST)}-{randomness.choice(_SECOND)}"
-        name = f"{words}-{randomness.randbelow(9000) + 1000}"
+        words = f"{ids.choice(_FIRST)}-{ids.choice(_SECOND)}"
+        name = f"{words}-{ids.number(9000) + 1000}"
         if name not in taken:
             return name

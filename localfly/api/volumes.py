@@ -3,7 +3,6 @@
 Answers for the requests and the Volume object. Binding and freeing are `machines`' and `lifecycle`'s.
 """
 
-import secrets as randomness
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -69,11 +68,11 @@ async def create(call: Call) -> Response:
         full_guest(asked.compute, None)
     now = call.world.clock()
     volume = Volume(
-        id=f"vol_{randomness.token_hex(9)[:17]}",
+        id=f"vol_{call.world.ids.hex(17)}",
         name=asked.name,
         app_name=app.name,
         region=region,
-        zone=randomness.token_hex(2),
+        zone=call.world.ids.hex(4),
         size_gb=asked.size_gb or 3,
         is_encrypted=asked.encrypted is not False,
         fstype=asked.fstype or "ext4",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import h11
 
-from localfly.identity import private_ip, ulid
+from localfly.identity import private_ip
 from localfly.lifecycle import Lifecycle
 from localfly.proxy import header
 from localfly.proxy.body import Body
@@ -200,7 +200,7 @@ class Proxy:
             door_ip=door.host,
             public_port=door.public_port,
             region=region,
-            request_id=f"{ulid(self._world.clock())}-{region}",
+            request_id=f"{self._world.ids.ulid(self._world.clock())}-{region}",
             is_tls=is_tls,
         )
 

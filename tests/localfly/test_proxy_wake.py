@@ -9,13 +9,19 @@ from localfly.proxy.door import Attached, Door
 from localfly.proxy.edge import ProxySettings
 from localfly.world import Machine
 from tests.localfly.backend import backend, replaying, saying
-from tests.localfly.edge import edge, service
+from tests.localfly.edge import Edge, edge, service
 
 SHOP = [Door("127.0.0.1", 0, 443, "shop")]
 
 
 def _starts(machine: Machine) -> list[str]:
     return [event.source for event in machine.events if event.type == "start" and event.status == "starting"]
+
+
+def hold(fly: Edge, machine: Machine, ttl_s: int) -> None:
+    """Somebody takes the machine's lease."""
+    world, mine = fly.world, {"owner": "me@x", "description": ""}
+    lease.take(machine, nonce=None, ttl_s=ttl_s, **mine, now=world.clock(), ids=world.ids)
 
 
 async def test_fifty_requests_wake_a_stopped_machine_once() -> None:
@@ -50,7 +56,7 @@ async def test_a_lease_keeps_the_proxy_from_waking_a_machine() -> None:
     async with edge(doors=SHOP) as fly:
         fly.app("shop")
         machine = await fly.machine("shop", is_asleep=True)
-        lease.take(machine, nonce=None, ttl_s=60, owner="me@x", description="", now=fly.world.clock())
+        hold(fly, machine, 60)
         answer = await fly.ask()
         assert (answer.status_code, machine.state) == (503, "stopped")
         assert f"machine ID {machine.id} lease currently held by me@x" in fly.errors("shop")[0]
@@ -61,7 +67,7 @@ async def test_a_lease_that_ends_in_time_delays_the_wake_only() -> None:
     async with edge(doors=SHOP) as fly:
         fly.app("shop")
         machine = await fly.machine("shop", is_asleep=True)
-        lease.take(machine, nonce=None, ttl_s=3, owner="me@x", description="", now=fly.world.clock())
+        hold(fly, machine, 3)
         assert (await fly.ask()).status_code == 200
 
 
