@@ -1,7 +1,8 @@
 """The built-in guest, for images that no `--image` names: it says who it is and what it saw.
 
-Answers for listening on a free loopback port per internal port while its machine runs. When that is, is the
-lifecycle's matter. It never shows the machine's env or secrets.
+Answers for listening on a free loopback port per internal port while its machine runs, and for its memory:
+the number of requests served since it booted. When it runs is the lifecycle's matter. It never shows the
+machine's env or secrets.
 """
 
 import asyncio
@@ -30,10 +31,14 @@ class Guest:
         }
         self._internal_ports = internal_ports(machine)
         self._servers: dict[int, asyncio.Server] = {}
+        self._served = 0
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Listen for every internal port; raises OSError, and leaves nothing open, when that fails."""
+        """Listen for every internal port; raises OSError, and leaves nothing open, when that fails.
+
+        After a `stop()` it goes on with its memory, at other ports of this laptop.
+        """
         try:
             for internal_port in self._internal_ports:
                 self._servers[internal_port] = await self._listen(internal_port)
@@ -89,7 +94,13 @@ class Guest:
                     "headers": [[name.decode(), value.decode("latin-1")] for name, value in request.headers],
                     "body": {"size": size, "sha256": digest.hexdigest()},
                 }
-                told = {**self._identity, "internal_port": internal_port, "saw": seen}
+                self._served += 1
+                told = {
+                    **self._identity,
+                    "internal_port": internal_port,
+                    "served": self._served,
+                    "saw": seen,
+                }
                 text = json.dumps(told, indent=1).encode() + b"\n"
                 head = h11.Response(
                     status_code=200,

@@ -4,7 +4,7 @@ Answers for taking, refreshing, guarding and giving back. Which calls are guarde
 """
 
 from localfly.identity import Ids
-from localfly.refusal import LeaseGone, LeaseHeld, NotFound
+from localfly.refusal import HostUnreachable, LeaseGone, LeaseHeld, NotFound
 from localfly.world import Lease, Machine
 
 
@@ -25,7 +25,9 @@ def guard(machine: Machine, nonce: str | None, now: float) -> None:
 def take(
     machine: Machine, *, nonce: str | None, ttl_s: int, owner: str, description: str, now: float, ids: Ids
 ) -> Lease:
-    """A new lease, or with its nonce the same one until `now + ttl_s`."""
+    """A new lease, or with its nonce the same one until `now + ttl_s`; none on a host that is lost."""
+    if machine.host_status == "unreachable":
+        raise HostUnreachable(machine.id)
     guard(machine, nonce, now)
     lease = held(machine, now)
     machine.lease = Lease(

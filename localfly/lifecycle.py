@@ -1,19 +1,30 @@
-"""What may happen to a machine when: create, start, stop, update, exit, destroy.
+"""What may happen to a machine when: create, start, stop, suspend, restart, update, exit, destroy.
 
 Answers for which state allows which move, and for its refusal. The steps of a move are `passage`'s, that
-there is one at a time `moves`', leases and JSON the API's.
+there is one at a time `moves`', checks and schedules `check`'s and `schedule`'s, leases and JSON the API's.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
+from localfly.check import Checks, Probe
 from localfly.lease import guard
 from localfly.moves import Moves
 from localfly.passage import CannotStart, Passages, Runtime, Timings, stop_of
-from localfly.refusal import ConcurrentUpdate, FailedPrecondition, MachineNotFound, StartRefused
-from localfly.world import App, Machine, Secret, Source, Version, World
+from localfly.probe import probe
+from localfly.refusal import (
+    ConcurrentUpdate,
+    FailedPrecondition,
+    HostUnreachable,
+    MachineNotFound,
+    Refusal,
+    StartRefused,
+)
+from localfly.schedule import Schedules
+from localfly.world import App, Former, HostStatus, Machine, Secret, Source, Version, World
 
 __all__ = ["SETTLED", "CannotStart", "Lifecycle", "Runtime", "Timings"]
 
@@ -22,18 +33,25 @@ RESTART_WINDOW_S = 300.0
 RESTARTS = 10  # in the window, for the policy `on-failure`, unless the config says otherwise
 VERSIONS_KEPT = 20
 UP = ("started", "starting", "restarting")
+DONE = {"stop": ("stopped", "stopping"), "suspend": ("suspended", "suspending")}
 DESTROYABLE = ("stopped", "suspended", "failed", "created")
 
 
 class Lifecycle:
     """Moves machines from state to state; close it with `aclose()`, or use it as `async with`."""
 
-    def __init__(self, world: World, runtime: Runtime, timings: Timings | None = None) -> None:
+    def __init__(
+        self, world: World, runtime: Runtime, timings: Timings | None = None, *, probe: Probe = probe
+    ) -> None:
         self.world = world
         self.runtime = runtime
         self.timings = timings or Timings()
         self._moves = Moves()
-        self._passages = Passages(world, runtime, self.timings, self.exited)
+        self._passages = Passages(
+            world, runtime, self.timings, exited=self.exited, changed=self._state_changed
+        )
+        self._checks = Checks(world, runtime.address, probe)
+        self._schedules = Schedules(world.clock, self._start_unasked)
 
     async def __aenter__(self) -> "Lifecycle":
         return self
@@ -44,6 +62,7 @@ class Lifecycle:
     async def aclose(self) -> None:
         """Abandon every move under way and stop every running machine at once."""
         await self._moves.aclose()
+        await self._checks.aclose()
         running = [machine for machine in self.world.machines.values() if machine.is_running]
         halt = partial(self._passages.halt, signal="SIGKILL", timeout_s=0)
         await asyncio.gather(*map(halt, running))
@@ -52,15 +71,27 @@ class Lifecycle:
         """Set a machine just created on its way: to `started`, or with `skip_launch` to `stopped`."""
         machine.is_bound_to_run = not skip_launch
         self._passages.record(machine, "launch", "created", "user")
+        self._schedules.follow(machine)
         self._moves.begin(machine.id, partial(self._passages.create, machine))
+
+    def take_up(self) -> None:
+        """Go on with a world that was read back: every passage from its beginning, what ran runs again."""
+        for machine in self.world.machines.values():
+            self._schedules.follow(machine)
+            if machine.host_status != "unreachable":
+                self._go_on(machine)
+        for app in self.world.apps.values():
+            if app.is_being_deleted:
+                self._moves.begin(app.id, partial(self._empty, app))
 
     def begin_start(self, machine: Machine, *, source: Source = "user") -> str:
         """Ask for a start and return the state before; a machine that runs or is starting is left alone.
 
-        Raises StartRefused and MachineNotFound; for source `proxy` LeaseHeld too (Fly's autostart
-        respects leases; the API checks nonces before it calls this).
+        Raises StartRefused, MachineNotFound and HostUnreachable; for source `proxy` LeaseHeld too (Fly's
+        autostart respects leases; the API checks nonces before it calls this).
         """
         before = machine.state
+        _check_host(machine)
         if before in UP:
             return before
         _check_startable(machine)
@@ -90,22 +121,83 @@ class Lifecycle:
         if machine.state != "started":
             raise _unstartable(machine)
 
-    def stop(self, machine: Machine, *, signal: str | None = None, timeout_s: float | None = None) -> None:
-        """Ask for a stop, by its config's signal and timeout unless told; fine when it is stopped already."""
+    def stop(
+        self,
+        machine: Machine,
+        *,
+        signal: str | None = None,
+        timeout_s: float | None = None,
+        source: Source = "user",
+    ) -> None:
+        """Ask for a stop, by its config's signal and timeout unless told; fine when it is stopped already.
+
+        A suspended machine loses its memory. For source `proxy` a lease refuses it, as it does `suspend`.
+        """
+        if not self._may_leave(
+            machine, "stop", from_=(*UP, "suspending", "suspended", "failed"), source=source
+        ):
+            return
+        machine.is_bound_to_run = False
+        self._passages.record(machine, "stop", "stopping", source)
+        self._passages.set_state(machine, "stopping")
+        self._moves.begin(
+            machine.id, partial(self._passages.stop, machine, **_stop_asked(machine, signal, timeout_s))
+        )
+
+    def suspend(self, machine: Machine, *, source: Source = "user") -> None:
+        """Ask for a suspend: it keeps its memory until it is started; fine when it is suspended already."""
+        if not self._may_leave(machine, "suspend", from_=("started",), source=source):
+            return
+        machine.is_bound_to_run = False
+        self._passages.record(machine, "suspend", "suspending", source)
+        self._passages.set_state(machine, "suspending")
+        self._moves.begin(machine.id, partial(self._passages.suspend, machine))
+
+    def restart(
+        self,
+        machine: Machine,
+        *,
+        signal: str | None = None,
+        timeout_s: float | None = None,
+        force_stop: bool = False,
+    ) -> None:
+        """Ask for a stop and a start in the same version; `force_stop` kills without asking first."""
+        self._may_leave(machine, "restart", from_=("started", "failed"), source="user")
+        asked = _stop_asked(machine, "SIGKILL" if force_stop else signal, 0 if force_stop else timeout_s)
+        machine.is_bound_to_run = True
+        self._passages.record(machine, "restart", "restarting", "user")
+        self._passages.set_state(machine, "restarting")
+        self._moves.begin(machine.id, partial(self._passages.cycle, machine, **asked))
+
+    def signal(self, machine: Machine, name: str) -> None:
+        """Send a signal (`SIGTERM`, …) to what runs; FailedPrecondition when nothing does."""
         if machine.state == "destroyed":
             raise MachineNotFound
-        if machine.state in ("created", "replacing", "destroying"):
-            raise FailedPrecondition(f"unable to stop machine from current state: '{machine.state}'")
-        if machine.state in ("stopped", "stopping"):
-            return
-        its_signal, its_timeout_s = stop_of(machine.config)
-        machine.is_bound_to_run = False
-        self._passages.record(machine, "stop", "stopping", "user")
-        self._passages.set_state(machine, "stopping")
-        wait_s = its_timeout_s if timeout_s is None else timeout_s
-        self._moves.begin(
-            machine.id, partial(self._passages.stop, machine, signal=signal or its_signal, timeout_s=wait_s)
-        )
+        _check_host(machine)
+        if machine.state != "started" or not machine.is_running:
+            raise FailedPrecondition("machine not running")
+        self.runtime.signal(machine, name)
+
+    def set_host_status(self, machine: Machine, status: HostStatus) -> None:
+        """Let its host be lost (`unreachable`), come back (`ok`), or say nothing of itself (`unknown`).
+
+        What runs on a lost host ends, the state stays as it was last known, the volume is lost with it, and
+        machines that stand by for this one are started. A host that comes back goes on from there.
+        """
+        if machine.state == "destroyed":
+            raise MachineNotFound
+        before, machine.host_status = machine.host_status, status
+        if (volume := self.world.volume_of(machine)) is not None:
+            volume.host_status = status
+        self._state_changed(machine)
+        self.world.touch(machine)
+        if status == "unreachable" and before != status:
+            self._moves.begin(machine.id, partial(self._passages.lose, machine))
+            for other in list(machine.app.living()):
+                if machine.id in (other.config.get("standbys") or ()):
+                    self._start_unasked(other)
+        elif before == "unreachable" and status != before:
+            self._go_on(machine)
 
     def update(
         self,
@@ -117,13 +209,16 @@ class Lifecycle:
         skip_launch: bool = False,
     ) -> None:
         """A new version; it ends `started` if the machine ran (and no `skip_launch`), otherwise `stopped`."""
-        if machine.state in ("destroying", "destroyed"):
+        if not machine.is_living:
             raise MachineNotFound
+        _check_host(machine)
         if machine.state == "replacing":
             raise ConcurrentUpdate
         was_coming_up = machine.state == "created" and machine.is_bound_to_run
         signal, timeout_s = stop_of(machine.config)
-        machine.is_bound_to_run = (machine.state in UP or was_coming_up) and not skip_launch
+        was_to_run = machine.state in UP or was_coming_up
+        machine.former = Former(machine.instance_id, machine.config, machine.secrets, was_to_run)
+        machine.is_bound_to_run = was_to_run and not skip_launch
         machine.instance_id = self.world.ids.ulid(self.world.clock())
         machine.config, machine.secrets = config, secrets
         machine.versions.append(Version(machine.instance_id, submitted))
@@ -140,8 +235,10 @@ class Lifecycle:
         """Destroy it; only when that is finished is its volume free and its state `destroyed`."""
         if machine.state == "destroyed":
             raise MachineNotFound
-        if machine.state == "destroying":
+        if not machine.is_living:
             return
+        if not force:
+            _check_host(machine)
         if not force and machine.state not in DESTROYABLE:
             raise FailedPrecondition(
                 "unable to destroy machine, not currently stopped, suspended, failed or created"
@@ -166,9 +263,12 @@ class Lifecycle:
         machine = self.world.machines.get(machine_id)
         if machine is None or self._passages.notice_early_exit(machine_id, code):
             return
-        if not machine.is_running or machine.state != "started":
+        if not machine.is_running or machine.state == "stopping":
             return
         machine.is_running = False
+        if machine.state != "started":  # nothing follows: it was on its way to something else already
+            self._passages.record_exit(machine, code, requested=False, restarting=False)
+            return
         is_restarting = self._is_to_restart(machine, code)
         self._passages.record_exit(machine, code, requested=False, restarting=is_restarting)
         if is_restarting:
@@ -189,7 +289,7 @@ class Lifecycle:
         """Wait until `holds(machine)`, looking at every change; False when `timeout_s` passed first."""
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with self.world.clock.timeout(timeout_s):
                 while not holds(machine):
                     change = loop.create_future()
                     machine.waiters = [*(machine.waiters or ()), change]
@@ -212,6 +312,44 @@ class Lifecycle:
         self._passages.record(machine, "destroy", "destroying", source)
         self._passages.set_state(machine, "destroying")
         self._moves.begin(machine.id, partial(self._passages.destroy, machine))
+
+    def _go_on(self, machine: Machine) -> None:
+        """Begin again the passage that its state is a part of, or put back what ran in it."""
+        steps: dict[str, Callable[[Machine], Awaitable[None]]] = {
+            "created": self._passages.create,
+            "starting": self._passages.boot,
+            "started": self._passages.boot,
+            "restarting": self._passages.restart,
+            "stopping": partial(self._passages.stop, signal="SIGKILL", timeout_s=0),
+            "suspending": self._passages.suspend,
+            "replacing": partial(self._passages.replace, signal="SIGKILL", timeout_s=0),
+            "launch_failed": self._passages.destroy,
+            "destroying": self._passages.destroy,
+        }
+        if (step := steps.get(machine.state)) is not None:
+            self._moves.begin(machine.id, partial(step, machine))
+
+    def _may_leave(self, machine: Machine, verb: str, *, from_: tuple[str, ...], source: Source) -> bool:
+        """Whether the verb has something to do; raises what refuses it."""
+        if machine.state == "destroyed":
+            raise MachineNotFound
+        _check_host(machine)
+        if machine.state in DONE.get(verb, ()):
+            return False
+        if machine.state not in from_:
+            raise FailedPrecondition(f"unable to {verb} machine from current state: '{machine.state}'")
+        if source == "proxy":
+            guard(machine, None, self.world.clock())
+        return True
+
+    def _state_changed(self, machine: Machine) -> None:
+        self._checks.follow(machine)
+        self._schedules.follow(machine)
+
+    def _start_unasked(self, machine: Machine) -> None:
+        """Start it if that can be done now; nobody waits for an answer."""
+        with contextlib.suppress(Refusal):
+            self.begin_start(machine, source="flyd")
 
     async def _empty(self, app: App) -> None:
         for machine in list(app.machines.values()):
@@ -245,3 +383,19 @@ def _unstartable(machine: Machine) -> StartRefused:
         f"unable to start machine from current state: '{machine.state}'",
         is_passing=machine.state in ("created", "stopping"),
     )
+
+
+def _check_host(machine: Machine) -> None:
+    if machine.host_status == "unreachable":
+        raise HostUnreachable(machine.id)
+
+
+class _Stop(TypedDict):
+    signal: str
+    timeout_s: float
+
+
+def _stop_asked(machine: Machine, signal: str | None, timeout_s: float | None) -> _Stop:
+    """How it is to be stopped: as told, else as its config says."""
+    its_signal, its_timeout_s = stop_of(machine.config)
+    return {"signal": signal or its_signal, "timeout_s": its_timeout_s if timeout_s is None else timeout_s}

@@ -4,7 +4,6 @@ Answers for what a move does once it is allowed: waiting, the runtime's part, th
 events. Which move is allowed when is `lifecycle`'s.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -27,7 +26,19 @@ class Runtime(Protocol):
         """Run it, return when it is up; raises CannotStart; raising or cancelled, nothing is left running."""
 
     async def stop(self, machine: Machine, *, signal: str, timeout_s: float) -> int:
-        """Signal it, kill it after `timeout_s`, return its exit code when all is gone; idempotent."""
+        """Signal it, kill it after `timeout_s`, return its exit code when all is gone; idempotent.
+
+        What is suspended is killed at once.
+        """
+
+    async def suspend(self, machine: Machine) -> None:
+        """Let it do nothing and answer nobody, with its memory kept; idempotent."""
+
+    async def resume(self, machine: Machine) -> None:
+        """Let what was suspended go on where it stood; raises CannotStart."""
+
+    def signal(self, machine: Machine, name: str) -> None:
+        """Send a signal to what runs; whether it ends of it is told like every exit."""
 
     def address(self, machine_id: str, internal_port: int) -> tuple[str, int] | None:
         """Where that port of a running machine listens on this laptop: (host, port)."""
@@ -40,6 +51,7 @@ class Timings:
     create_s: float = 0.3  # `created`: image pull and root file system
     start_s: float = 0.2  # `starting`, before the runtime is asked
     stop_s: float = 0.1  # `stopping`, after the runtime is done
+    suspend_s: float = 0.1  # `suspending`
     reap_s: float = 0.2  # `stopped`, and a start is still refused
     replace_s: float = 0.3  # `replacing`
     destroy_s: float = 0.3  # `destroying`
@@ -49,15 +61,26 @@ class Timings:
 
 
 class Passages:
-    """The steps of one world's machines; `exited` is told of a process that ended before it counted as up."""
+    """The steps of one world's machines.
+
+    `exited` is told of a process that ended before it counted as up, `changed` of every new state.
+    """
 
     def __init__(
-        self, world: World, runtime: Runtime, timings: Timings, exited: Callable[[str, int], None]
+        self,
+        world: World,
+        runtime: Runtime,
+        timings: Timings,
+        *,
+        exited: Callable[[str, int], None],
+        changed: Callable[[Machine], None],
     ) -> None:
         self._world = world
+        self._clock = world.clock
         self._runtime = runtime
         self._timings = timings
         self._exited = exited
+        self._changed = changed
         self._early_exits: dict[str, int | None] = {}
 
     def notice_early_exit(self, machine_id: str, code: int) -> bool:
@@ -68,37 +91,39 @@ class Passages:
         return True
 
     async def create(self, machine: Machine) -> None:
-        """`created` → `starting` → `started`, or → `stopped` when it is not to run."""
-        await asyncio.sleep(self._timings.create_s)
-        if machine.is_bound_to_run:
+        """`created` → `starting` → `started`, or → `stopped` when it is not to run.
+
+        An image that no host can pull: → `launch_failed` → `destroyed`.
+        """
+        await self._clock.sleep(self._timings.create_s)
+        if machine.config["image"] in self._world.bad_images:
+            machine.is_bound_to_run = False
+            self.record(machine, "launch", "launch_failed", "flyd", {"error": _no_image(machine)})
+            self.set_state(machine, "launch_failed")
+            await self.destroy(machine)
+        elif machine.is_bound_to_run:
             self.set_state(machine, "starting")
             await self.boot(machine)
         else:
             self.set_state(machine, "stopped")
 
     async def boot(self, machine: Machine) -> None:
-        """→ `started`, or `failed` when the runtime cannot."""
-        await asyncio.sleep(self._timings.start_s)
-        self._early_exits[machine.id] = None
-        try:
-            await self._runtime.start(machine)
-            machine.is_running = True
-        except CannotStart as error:
+        """→ `started`, or `failed` when the runtime cannot; what is suspended goes on where it stood."""
+        if (error := await self._bring_up(machine)) is not None:
             machine.is_bound_to_run = False
-            self.record(machine, "start", "failed", "flyd", {"error": str(error)})
+            self.record(machine, "start", "failed", "flyd", {"error": error})
             self.set_state(machine, "failed")
-            return
-        finally:
-            early_exit = self._early_exits.pop(machine.id)
-        self.record(machine, "start", "started", "flyd")
-        self.set_state(machine, "started")
-        if early_exit is not None:
-            self._exited(machine.id, early_exit)
 
     async def stop(self, machine: Machine, *, signal: str, timeout_s: float) -> None:
-        """`stopping` → `stopped`, and a while later startable."""
+        """`stopping` → `stopped`, and a while later startable; with `auto_destroy`: → `destroyed`."""
+        was_running = machine.is_running
         await self.halt(machine, signal=signal, timeout_s=timeout_s)
-        await asyncio.sleep(self._timings.stop_s)
+        await self._clock.sleep(self._timings.stop_s)
+        if was_running and machine.config.get("auto_destroy"):
+            self.record(machine, "destroy", "destroying", "flyd")
+            self.set_state(machine, "destroying")
+            await self.destroy(machine)
+            return
         machine.is_being_reaped = True
         self.set_state(machine, "stopped")
         await self.reap(machine)
@@ -106,29 +131,51 @@ class Passages:
     async def reap(self, machine: Machine) -> None:
         """`stopped` → startable."""
         try:
-            await asyncio.sleep(self._timings.reap_s)
+            await self._clock.sleep(self._timings.reap_s)
         finally:
             machine.is_being_reaped = False
         self._world.wake(machine)
 
+    async def suspend(self, machine: Machine) -> None:
+        """`suspending` → `suspended`, with its memory kept."""
+        await self._clock.sleep(self._timings.suspend_s)
+        if machine.is_running:
+            with self._clock.working():
+                await self._runtime.suspend(machine)
+        self.record(machine, "suspend", "suspended", "flyd")
+        self.set_state(machine, "suspended")
+
     async def replace(self, machine: Machine, *, signal: str, timeout_s: float) -> None:
-        """`replacing` → `started`, or → `stopped` when it is not to run."""
+        """`replacing` → `started`, or → `stopped` when it is not to run.
+
+        When the new version cannot be brought up, the machine goes back to its former one.
+        """
+        await self._clock.sleep(self._timings.replace_s)
+        if machine.config["image"] in self._world.bad_images:
+            await self._go_back(machine, _no_image(machine))
+            return
         await self.halt(machine, signal=signal, timeout_s=timeout_s)
-        await asyncio.sleep(self._timings.replace_s)
-        if machine.is_bound_to_run:
-            await self.boot(machine)
-        else:
+        if not machine.is_bound_to_run:
             self.set_state(machine, "stopped")
+        elif (error := await self._bring_up(machine)) is not None:
+            await self._go_back(machine, error)
+        machine.former = None
 
     async def restart(self, machine: Machine) -> None:
-        """`restarting` → `started`."""
-        await asyncio.sleep(self._timings.restart_s)
+        """`restarting` → `started`, after the pause that follows an exit."""
+        await self._clock.sleep(self._timings.restart_s)
+        await self.boot(machine)
+
+    async def cycle(self, machine: Machine, *, signal: str, timeout_s: float) -> None:
+        """`restarting` → `started`, with a stop in between."""
+        await self.halt(machine, signal=signal, timeout_s=timeout_s)
+        await self._clock.sleep(self._timings.stop_s)
         await self.boot(machine)
 
     async def destroy(self, machine: Machine) -> None:
         """`destroying` → `destroyed`; its volume is free then."""
         await self.halt(machine, signal="SIGKILL", timeout_s=0)
-        await asyncio.sleep(self._timings.destroy_s)
+        await self._clock.sleep(self._timings.destroy_s)
         machine.destroyed_at = self._world.clock()
         machine.lease = None
         self.record(machine, "destroy", "destroyed", "flyd")
@@ -141,13 +188,22 @@ class Passages:
     async def halt(self, machine: Machine, *, signal: str, timeout_s: float) -> None:
         """Stop what runs, if anything does, and note its exit."""
         if machine.is_running:
-            code = await self._runtime.stop(machine, signal=signal, timeout_s=timeout_s)
+            with self._clock.working():
+                code = await self._runtime.stop(machine, signal=signal, timeout_s=timeout_s)
             machine.is_running = False
             self.record_exit(machine, code, requested=True, restarting=False)
+
+    async def lose(self, machine: Machine) -> None:
+        """End what runs without a trace in its history, as a host that is lost does."""
+        if machine.is_running:
+            with self._clock.working():
+                await self._runtime.stop(machine, signal="SIGKILL", timeout_s=0)
+            machine.is_running = False
 
     def set_state(self, machine: Machine, state: str) -> None:
         """Change its state now."""
         machine.state = state
+        self._changed(machine)
         self._world.touch(machine)
 
     def record_exit(self, machine: Machine, code: int, *, requested: bool, restarting: bool) -> None:
@@ -177,9 +233,53 @@ class Passages:
         now = self._world.clock()
         machine.events.append(Event(self._world.ids.ulid(now), kind, status, source, now, request))
         del machine.events[:-EVENTS_KEPT]
+        machine.changed()
+
+    async def _bring_up(self, machine: Machine) -> str | None:
+        """→ `started`; else what went wrong, and then nothing runs and the state is as it was."""
+        await self._clock.sleep(self._timings.start_s)
+        self._early_exits[machine.id] = None
+        try:
+            with self._clock.working():
+                if machine.is_running:
+                    await self._runtime.resume(machine)
+                else:
+                    await self._runtime.start(machine)
+            machine.is_running = True
+        except CannotStart as error:
+            machine.is_running = False
+            return str(error)
+        finally:
+            early_exit = self._early_exits.pop(machine.id)
+        self.record(machine, "start", "started", "flyd")
+        self.set_state(machine, "started")
+        if early_exit is not None:
+            self._exited(machine.id, early_exit)
+        return None
+
+    async def _go_back(self, machine: Machine, why: str) -> None:
+        """`replacing` → the former version, in the state that it had or comes to."""
+        self.record(machine, "update", "reverted", "flyd", {"error": why})
+        if (former := machine.former) is not None:
+            machine.instance_id, machine.config, machine.secrets = (
+                former.instance_id,
+                former.config,
+                former.secrets,
+            )
+            machine.is_bound_to_run, machine.former = former.was_to_run, None
+        if machine.is_running:
+            self.set_state(machine, "started")
+        elif machine.is_bound_to_run:
+            await self.boot(machine)
+        else:
+            self.set_state(machine, "stopped")
 
 
 def stop_of(config: Mapping[str, Any]) -> tuple[str, float]:
     """Signal, and seconds before SIGKILL, that a config asks for."""
     stop = config.get("stop_config") or {}
     return stop.get("signal") or "SIGINT", duration_s(stop.get("timeout"), default_s=5.0)
+
+
+def _no_image(machine: Machine) -> str:
+    return f"could not pull image {machine.config['image']}"

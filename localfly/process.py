@@ -87,6 +87,7 @@ class Process:
         self._process: asyncio.subprocess.Process | None = None
         self._living: asyncio.Task[int] | None = None
         self._is_stopping = False
+        self._is_suspended = False
 
     def address(self, internal_port: int) -> tuple[str, int] | None:
         """Where the process was told to listen for that internal port."""
@@ -127,12 +128,27 @@ class Process:
         if self._process is None or self._living is None:
             return 0
         if not self._living.done():
-            _signal_group(self._process.pid, signal.Signals[signal_name])
+            self.signal("SIGKILL" if self._is_suspended else signal_name)
             done, _ = await asyncio.wait({self._living}, timeout=timeout_s)
             if not done:
                 _signal_group(self._process.pid, signal.SIGKILL)
         await asyncio.wait({self._living})  # to await the task itself would cancel it with a cancelled stop
         return self._living.result()
+
+    def signal(self, name: str) -> None:
+        """Signal the whole group."""
+        if self._process is not None:
+            _signal_group(self._process.pid, signal.Signals[name])
+
+    def suspend(self) -> None:
+        """Stop the whole group in its tracks, memory and sockets kept."""
+        self._is_suspended = True
+        self.signal("SIGSTOP")
+
+    def resume(self) -> None:
+        """Let the whole group go on."""
+        self._is_suspended = False
+        self.signal("SIGCONT")
 
     async def _live(self, process: asyncio.subprocess.Process, reading: int, watchdog: Watchdog) -> int:
         """Follow the process to its end and its group's; tell of an exit that nobody asked for."""

@@ -4,6 +4,7 @@ Answers for the words alone (texts as published or observed on Fly; where a text
 says so). When to refuse is `lifecycle`'s and `api*`'s; rendering to JSON is `api`'s.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 
@@ -12,6 +13,7 @@ class Refusal(Exception):  # noqa: N818 - the field's word; what is refused is n
 
     http_status = 400
     code: str | None = None
+    headers: Mapping[str, str] = {}
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -97,6 +99,15 @@ class NameHeld(Refusal):
         )
 
 
+class HostUnreachable(Refusal):
+    """503: its host is lost; that Fly refuses is known, status and words are not."""
+
+    http_status = 503
+
+    def __init__(self, machine_id: str) -> None:
+        super().__init__(f"unavailable: host of machine {machine_id} is unreachable")
+
+
 class ConcurrentUpdate(Refusal):
     """409: the machine is being replaced already."""
 
@@ -136,6 +147,31 @@ class NameTaken(Unprocessable):
 
     def __init__(self) -> None:
         super().__init__("Validation failed: Name has already been taken")
+
+
+class TooFast(Refusal):
+    """429: more calls of one kind on one thing than the published rate; no `Retry-After` is documented."""
+
+    http_status = 429
+
+    def __init__(self, retry_after_s: int | None = None) -> None:
+        super().__init__("rate limit exceeded")
+        if retry_after_s is not None:
+            self.headers = {"retry-after": str(retry_after_s)}
+
+
+class TooLarge(Refusal):
+    """413: a body that no request of this API needs; the connection ends, the rest is not read."""
+
+    http_status = 413
+    headers: Mapping[str, str] = {"connection": "close"}
+
+
+class TooSlow(Refusal):
+    """408: the body did not come in time; text not established."""
+
+    http_status = 408
+    headers: Mapping[str, str] = {"connection": "close"}
 
 
 class NotImitated(Refusal):

@@ -3,15 +3,19 @@
 Answers for that choice and for who runs now. States and their order are the lifecycle's.
 """
 
+import asyncio
 import shlex
 import shutil
+import signal
 from collections.abc import Callable, Mapping, Sequence
 
 from localfly.guest import Guest
 from localfly.lifecycle import CannotStart
-from localfly.process import Process, Watchdog
+from localfly.process import FATAL, Process, Watchdog
 from localfly.proxy.door import BadFlag
 from localfly.world import Machine
+
+POLITE = ("SIGINT", "SIGTERM")
 
 
 class LaptopRuntime:
@@ -32,6 +36,7 @@ class LaptopRuntime:
         self._exited = exited
         self._output = output
         self._running: dict[str, Guest | Process] = {}
+        self._ending: set[asyncio.Task[None]] = set()
         self._watchdog = Watchdog()
 
     async def start(self, machine: Machine) -> None:
@@ -39,10 +44,7 @@ class LaptopRuntime:
         command = command_for(str(machine.config.get("image", "")), self._commands)
         if command is None:
             guest = Guest(machine)
-            try:
-                await guest.start()
-            except OSError as error:
-                raise CannotStart(f"the built-in guest cannot listen: {error.strerror or error}") from None
+            await _listen(guest)
             self._running[machine.id] = guest
             return
         process = Process(
@@ -66,6 +68,33 @@ class LaptopRuntime:
         self._running.pop(machine.id, None)
         return code
 
+    async def suspend(self, machine: Machine) -> None:
+        """Stop its process where it stands, or silence its guest; both keep their memory."""
+        running = self._running.get(machine.id)
+        if isinstance(running, Process):
+            running.suspend()
+        elif running is not None:
+            await running.stop()
+
+    async def resume(self, machine: Machine) -> None:
+        """Let its process or guest go on."""
+        running = self._running.get(machine.id)
+        if isinstance(running, Process):
+            running.resume()
+        elif running is not None:
+            await _listen(running)
+
+    def signal(self, machine: Machine, name: str) -> None:
+        """Signal its process's group; the guest ends of any signal: of SIGINT and SIGTERM with 0."""
+        running = self._running.get(machine.id)
+        if isinstance(running, Process):
+            running.signal(name)
+        elif running is not None:
+            code = 0 if name in POLITE else FATAL + signal.Signals[name]
+            ending = asyncio.create_task(self._end_guest(machine.id, running, code))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+
     def address(self, machine_id: str, internal_port: int) -> tuple[str, int] | None:
         """Where that port of a running machine listens on this laptop: (host, port)."""
         running = self._running.get(machine_id)
@@ -73,6 +102,7 @@ class LaptopRuntime:
 
     async def aclose(self) -> None:
         """End everything that still runs, at once."""
+        await asyncio.gather(*self._ending)
         for running in list(self._running.values()):
             if isinstance(running, Process):
                 await running.stop(signal_name="SIGKILL", timeout_s=0)
@@ -81,9 +111,20 @@ class LaptopRuntime:
         self._running.clear()
         await self._watchdog.close()
 
+    async def _end_guest(self, machine_id: str, guest: Guest, code: int) -> None:
+        await guest.stop()
+        self._has_exited(machine_id, code)
+
     def _has_exited(self, machine_id: str, code: int) -> None:
         self._running.pop(machine_id, None)
         self._exited(machine_id, code)
+
+
+async def _listen(guest: Guest) -> None:
+    try:
+        await guest.start()
+    except OSError as error:
+        raise CannotStart(f"the built-in guest cannot listen: {error.strerror or error}") from None
 
 
 def command_for(image: str, commands: Mapping[str, Sequence[str]]) -> Sequence[str] | None:

@@ -44,6 +44,16 @@ class Secret:
     value: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A moment of a volume; `size_gb` is the volume's at that moment."""
+
+    id: str
+    created_at: float
+    size_gb: int
+    retention_days: int
+
+
 @dataclass(slots=True, eq=False)
 class Volume(Kept):
     """A volume; bound to a machine until that machine is finally destroyed."""
@@ -62,6 +72,9 @@ class Volume(Kept):
     updated_at: float
     machine_id: str | None = None
     deleted_at: float | None = None
+    made_from: Literal["nothing", "snapshot", "volume"] = "nothing"
+    snapshots: tuple[Snapshot, ...] = ()  # oldest first
+    backed_up_until: float = 0.0  # daily snapshots up to this moment are among them, or were not wanted
     host_status: HostStatus = "ok"  # that of the machine it was last bound to: a lost host takes it along
 
 
@@ -75,6 +88,27 @@ class Address:
     created_at: float
     network: str | None = None  # the callers' network, for a private address
     org: str | None = None
+    is_door: bool = False  # a socket that localfly listens on, not one that was asked for
+
+
+@dataclass(frozen=True, slots=True)
+class CustomCertificate:
+    """What an uploaded certificate says about itself; the key is not kept."""
+
+    created_at: float
+    expires_at: float
+    issuer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A hostname of an app, with the certificates asked for or uploaded."""
+
+    hostname: str
+    created_at: float
+    updated_at: float
+    is_acme_requested: bool = False
+    custom: CustomCertificate | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -94,7 +128,7 @@ class App(Kept):
     )  # replaced, never changed in place
     secrets_version: int = 0
     addresses: list[Address] = field(default_factory=list)
-    certificates: dict[str, Certificate] = field(default_factory=dict)  # by hostname
+    certificates: Mapping[str, Certificate] = field(default_factory=dict)  # by hostname; replaced likewise
     is_being_deleted: bool = False
 
     def living(self) -> "Iterator[Machine]":
@@ -174,14 +208,13 @@ class Machine(Kept):
     versions: list[Version] = field(default_factory=list, repr=False)
     events: list[Event] = field(default_factory=list, repr=False)  # of this version, oldest first
     lease: Lease | None = field(default=None, repr=False)
-    is_cordoned: bool = False  # the proxy sends it nothing
     is_bound_to_run: bool = False  # what a launch, start or update in progress ends in
     is_running: bool = False  # the runtime holds a guest or process for it
     is_being_reaped: bool = False  # reads `stopped`, but the host has not cleaned up: no start yet
     destroyed_at: float = 0.0
     restarts: tuple[float, ...] = ()  # moments of recent restarts by the restart policy
     waiters: list[asyncio.Future[None]] | None = field(default=None, repr=False)
-    is_cordoned: bool = False
+    is_cordoned: bool = False  # the proxy sends it nothing
     host_status: HostStatus = "ok"
     former: Former | None = field(default=None, repr=False)  # while `replacing`
     checks: Mapping[str, CheckResult] = field(
@@ -191,7 +224,7 @@ class Machine(Kept):
     @property
     def is_living(self) -> bool:
         """Whether it still holds its name: neither destroyed nor on the way there."""
-        return self.state not in ("destroying", "destroyed")
+        return self.state not in ("launch_failed", "destroying", "destroyed")
 
     @property
     def services(self) -> list[Mapping[str, Any]]:
@@ -296,10 +329,14 @@ class World:
             volume.machine_id, volume.updated_at = machine_id, now
         return machine
 
+    def volume_of(self, machine: Machine) -> Volume | None:
+        """The volume that is bound to it."""
+        volume = machine.app.volumes.get(machine.mount["volume"]) if machine.mount else None
+        return volume if volume is not None and volume.machine_id == machine.id else None
+
     def free_volume(self, machine: Machine) -> None:
         """Unbind the volume of a machine that is finally destroyed."""
-        volume = machine.app.volumes.get(machine.mount["volume"]) if machine.mount else None
-        if volume is not None and volume.machine_id == machine.id:
+        if (volume := self.volume_of(machine)) is not None:
             volume.machine_id, volume.updated_at = None, self.clock()
 
     def forget_app(self, app: App) -> None:

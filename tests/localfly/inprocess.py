@@ -27,6 +27,15 @@ class NothingRuns:
         """Every machine is down at once."""
         return 0
 
+    async def suspend(self, machine: Machine) -> None:
+        """Every machine keeps its memory."""
+
+    async def resume(self, machine: Machine) -> None:
+        """Every machine goes on at once."""
+
+    def signal(self, machine: Machine, name: str) -> None:
+        """No machine cares."""
+
     def address(self, machine_id: str, internal_port: int) -> tuple[str, int] | None:  # noqa: ARG002 - Runtime's shape
         """Nothing listens."""
         return None

@@ -33,6 +33,7 @@ async def test_the_guest_says_who_it_is_and_what_it_saw() -> None:
             "region": "syd",
             "version": machine.instance_id,
             "internal_port": 8080,
+            "served": 1,
         }
         assert isinstance(saw, dict)
         assert (saw["method"], saw["path"]) == ("POST", "/any/path?q=1")

@@ -21,6 +21,8 @@ class Deck:
         self.running: set[str] = set()
         self.starts = 0
         self.stopped_with: list[tuple[str, float]] = []
+        self.frozen: set[str] = set()  # suspended, memory kept
+        self.signals: list[tuple[str, str]] = []
         self._busy: set[str] = set()
 
     async def start(self, machine: Machine) -> None:
@@ -36,7 +38,23 @@ class Deck:
             await asyncio.sleep(self.stop_s)
             self.stopped_with.append((signal, timeout_s))
             self.running.discard(machine.id)
+            self.frozen.discard(machine.id)
             return 0
+
+    async def suspend(self, machine: Machine) -> None:
+        with _Alone(self._busy, machine.id):
+            await asyncio.sleep(self.stop_s)
+            self.running.discard(machine.id)
+            self.frozen.add(machine.id)
+
+    async def resume(self, machine: Machine) -> None:
+        with _Alone(self._busy, machine.id):
+            await asyncio.sleep(self.start_s)
+            self.frozen.remove(machine.id)
+            self.running.add(machine.id)
+
+    def signal(self, machine: Machine, name: str) -> None:
+        self.signals.append((machine.id, name))
 
     def address(self, machine_id: str, internal_port: int) -> tuple[str, int] | None:
         return ("127.0.0.1", internal_port) if machine_id in self.running else None
