@@ -169,7 +169,7 @@ def shaped(shape: type[B], content: object) -> B:
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
-    """A boolean of the query; false when absent."""
+    """A boolean of the query; false when absent, true without a value, as fly-admin asks."""
     return parsed(query, name, _boolean, default=False)
 
 
@@ -192,7 +192,7 @@ def parsed(query: Mapping[str, str], name: str, parse: Callable[[str], T], *, de
 
 
 def _boolean(text: str) -> bool:
-    answers = {"true": True, "1": True, "false": False, "0": False}
+    answers = {"": True, "true": True, "1": True, "false": False, "0": False}
     if text not in answers:
         raise ValueError(text)
     return answers[text]

@@ -169,10 +169,8 @@ def echoed(submitted: dict[str, Any]) -> dict[str, Any]:
     echo["guest"] = full_guest(config.guest, config.size)
     echo["init"] = {}
     echo["dns"] = {}
-    for service in echo.get("services", []):
-        service["force_instance_key"] = None
-    echo["metadata"] = {key: value for key, value in echo.get("metadata", {}).items() if value} or None
-    return echo
+    metadata = {key: value for key, value in echo.pop("metadata", {}).items() if value}
+    return {**echo, "metadata": metadata} if metadata else echo
 
 
 def _check_services(services: list[Service]) -> None:

@@ -65,4 +65,4 @@ def image_ref(image: str) -> dict[str, Any]:
     if not slash or not ("." in registry or ":" in registry or registry == "localhost"):
         registry, rest = "registry-1.docker.io", repository if slash else f"library/{repository}"
     parts = {"registry": registry, "repository": rest, "tag": tag or ("" if digest else "latest")}
-    return {**parts, "digest": digest, "labels": None}
+    return {**parts, "digest": digest, "labels": {}}

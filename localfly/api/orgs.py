@@ -123,7 +123,7 @@ def _machine_row(machine: Machine, *, is_summary: bool) -> dict[str, Any]:
     }
     if is_summary:
         return row
-    return row | {"config": {name: machine.config.get(name) for name in _CONFIG_SHOWN}}
+    return row | {"config": {name: machine.config.get(name) or {} for name in _CONFIG_SHOWN}}
 
 
 def _volume_row(volume: Volume, call: Call) -> dict[str, Any]:

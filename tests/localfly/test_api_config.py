@@ -23,7 +23,6 @@ async def test_a_bare_config_comes_back_with_guest_init_and_dns() -> None:
         "guest": {"cpu_kind": "shared", "cpus": 1, "memory_mb": 256},
         "init": {},
         "dns": {},
-        "metadata": None,
     }
 
 
@@ -34,13 +33,13 @@ async def test_a_bare_config_comes_back_with_guest_init_and_dns() -> None:
 async def test_autostop_comes_back_as_boolean_or_suspend(given: str | bool, shown: str | bool) -> None:
     echo = await echo_of(services=[{**SERVICE, "autostop": given}])
 
-    assert echo["services"] == [{**SERVICE, "autostop": shown, "force_instance_key": None}]
+    assert echo["services"] == [{**SERVICE, "autostop": shown}]
 
 
 async def test_misspelt_autostart_is_silently_ignored_as_on_fly() -> None:
     echo = await echo_of(services=[{**SERVICE, "auto_start": True, "auto_stop": "stop"}])
 
-    assert echo["services"] == [{**SERVICE, "force_instance_key": None}]
+    assert echo["services"] == [{**SERVICE}]
 
 
 @pytest.mark.parametrize(
@@ -142,5 +141,5 @@ async def test_an_image_reference_is_shown_taken_apart(
         "repository": repository,
         "tag": tag,
         "digest": digest,
-        "labels": None,
+        "labels": {},
     }
