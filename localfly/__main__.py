@@ -23,6 +23,7 @@ from localfly.proxy.door import (
     refuse_beyond_loopback,
 )
 from localfly.proxy.edge import ProxySettings
+from localfly.proxy.exchange import Choices
 from localfly.region import REGIONS
 from localfly.runtime import parse_image
 from localfly.serve import Setup, serve
@@ -90,6 +91,18 @@ def run(
     keep_forged_replay_src: Annotated[
         bool, typer.Option("--keep-forged-replay-src", help="Pass a client's own fly-replay-src on.")
     ] = False,
+    forgetful_cache: Annotated[
+        int | None,
+        typer.Option(metavar="SEED", help="Let the replay cache forget by chance, the same in every run."),
+    ] = None,
+    steer_replays: Annotated[
+        bool,
+        typer.Option("--steer-replays", help="Let fly-prefer-* and fly-force-* act after a replay too."),
+    ] = False,
+    no_fallback_for_unknown_app: Annotated[
+        bool,
+        typer.Option("--no-fallback-for-unknown-app", help="A replay to an unknown app has no fallback."),
+    ] = False,
     allow_non_loopback: Annotated[
         bool, typer.Option("--allow-non-loopback", help="Listen where other computers can connect.")
     ] = False,
@@ -113,7 +126,12 @@ def run(
             region=_region(region),
             give_up_s=give_up,
             replayable_size=replayable_size,
-            keeps_forged_replay_src=keep_forged_replay_src,
+            forgetful_cache=forgetful_cache,
+            choices=Choices(
+                keeps_forged_replay_src=keep_forged_replay_src,
+                steers_replays=steer_replays,
+                falls_back_for_unknown_app=not no_fallback_for_unknown_app,
+            ),
         ),
     )
     if not all(setup.tokens) or not setup.tokens:

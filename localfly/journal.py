@@ -12,11 +12,12 @@ from localfly.moment import rfc3339_nano
 
 REQUESTS_KEPT = 10_000
 LINES_KEPT = 2_000
+NO_ANSWER = 0  # the status of a request whose answer never left
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One API request that was answered; `at` in unix seconds."""
+    """One API request and its answer's status, or NO_ANSWER; `at` in unix seconds."""
 
     method: str
     path: str
@@ -37,9 +38,12 @@ class Journal:
         """Note a request and its answer."""
         self.requests.append(Asked(method, path, status, self._clock(), request_id))
 
-    def proxy_error(self, *, app: str, message: str, region: str, machine_id: str = "") -> None:
-        """Note an error line of the Fly Proxy under its app (for a replay: the one that asked for it)."""
-        self._note("proxy", "error", app=app, message=message, region=region, machine_id=machine_id)
+    def proxy_line(
+        self, *, app: str, message: str, region: str, machine_id: str = "", is_warning: bool = False
+    ) -> None:
+        """Note a line of the Fly Proxy under its app (for a replay: the one that asked for it)."""
+        level = "warn" if is_warning else "error"
+        self._note("proxy", level, app=app, message=message, region=region, machine_id=machine_id)
 
     def machine_output(self, *, app: str, message: str, region: str, machine_id: str) -> None:
         """Note a line that a machine's process printed; hostile text, shown as it came."""

@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -70,7 +71,7 @@ async def serve(setup: Setup, *, say: Callable[[str], None], stop: asyncio.Event
             doors=setup.doors,
             attached=setup.attached,
             settings=setup.proxy,
-            log=lambda app, machine_id, region, text: _proxy_said(journal, app, machine_id, region, text),
+            log=partial(_proxy_said, journal),
         )
         doors = await stack.enter_async_context(edge.open())
         api = create_api(
@@ -164,9 +165,12 @@ def _machine_said(journal: Journal, machine: Machine, line: str) -> None:
     _log.info("app[%s] %s %s | %s", machine.id, region, app, _harmless(line))
 
 
-def _proxy_said(journal: Journal, app: str, machine_id: str, region: str, text: str) -> None:
-    journal.proxy_error(app=app, message=text, region=region, machine_id=machine_id)
-    _log.error("proxy[%s] %s [error] %s", machine_id or app, region, _harmless(text))
+def _proxy_said(
+    journal: Journal, app: str, machine_id: str, region: str, text: str, *, is_warning: bool = False
+) -> None:
+    journal.proxy_line(app=app, message=text, region=region, machine_id=machine_id, is_warning=is_warning)
+    level = "warn" if is_warning else "error"
+    _log.error("proxy[%s] %s [%s] %s", machine_id or app, region, level, _harmless(text))
 
 
 def _harmless(line: str) -> str:

@@ -8,25 +8,34 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import h11
 
 from localfly.identity import private_ip
 from localfly.lifecycle import Lifecycle
-from localfly.proxy import header
+from localfly.proxy import cache_key, header, steering
 from localfly.proxy.body import Body
+from localfly.proxy.cache import ReplayCache
 from localfly.proxy.client import Client, Gone
 from localfly.proxy.door import Attached, BadFlag, Door, apps_behind, refuse_mixed_doors
-from localfly.proxy.exchange import Asked, Exchange
+from localfly.proxy.exchange import Asked, Choices, Exchange
 from localfly.proxy.header import Edge, Headers
 from localfly.proxy.pipe import pipe
 from localfly.proxy.reach import Reach, Wanted
 from localfly.proxy.select import Candidate, Refused, Selection
 from localfly.world import Address, App, World
 
-Log = Callable[[str, str, str, str], None]
+
+class Log(Protocol):
+    """Takes app, machine id (or nothing), region and the text of an error line, or of a warning."""
+
+    def __call__(
+        self, app: str, machine_id: str, region: str, text: str, *, is_warning: bool = False
+    ) -> None: ...
+
 
 _log = logging.getLogger("localfly.proxy")
 
@@ -38,7 +47,8 @@ class ProxySettings:
     region: str = "iad"  # where this edge stands
     give_up_s: float = 7.5  # how long to look for a machine to connect to
     replayable_size: int = 1_000_000  # a larger request body cannot be sent a second time
-    keeps_forged_replay_src: bool = False  # whether a client's own fly-replay-src reaches the machine
+    forgetful_cache: int | None = None  # seed; set, the replay cache forgets by chance what it kept
+    choices: Choices = field(default_factory=Choices)
 
 
 class Proxy:
@@ -54,10 +64,7 @@ class Proxy:
         settings: ProxySettings | None = None,
         log: Log,
     ) -> None:
-        """Make attached apps known to the world; raises BadFlag when doors and backends contradict.
-
-        `log` takes app, machine id, region and the text of an error line.
-        """
+        """Make attached apps known to the world; raises BadFlag when doors and backends contradict."""
         refuse_mixed_doors(doors, attached)
         _register(world, doors, attached)
         self._settings = settings or ProxySettings()
@@ -68,9 +75,10 @@ class Proxy:
         self._reach = Reach(self._selection, lifecycle, give_up_s=self._settings.give_up_s)
         self._exchange = Exchange(
             self._reach,
+            cache=ReplayCache(world.clock, seed=self._settings.forgetful_cache),
             log=self._note,
-            wall=world.clock,
-            keeps_forged_replay_src=self._settings.keeps_forged_replay_src,
+            clock=world.clock,
+            choices=self._settings.choices,
         )
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -171,14 +179,20 @@ class Proxy:
         body = Body(self._settings.replayable_size)
         if host is None and app is not None:  # HTTP/1.0; the machine gets HTTP/1.1
             headers.append((b"host", f"{app.name}.fly.dev".encode()))
-        asked = Asked(request.method, request.target, headers, body, edge)
+        asked = Asked(
+            request.method,
+            request.target,
+            headers,
+            body,
+            edge,
+            host,
+            steering.of(headers),
+            cache_key.session_rules(serving[0].http_options) if serving else (),
+        )
         async with asyncio.TaskGroup() as group:
             client.start_reading(body, group)
             if not (request.target.startswith(b"/") or request.target == b"*"):
                 await client.refuse(400, header.own(edge))  # no proxy to the rest of the world
-            elif name := next((name for name, _ in headers if name in header.NOT_IMITATED), None):
-                text = b"localfly does not imitate the request header " + name + b"; see docs/localfly.md\n"
-                await client.refuse(501, header.own(edge, len(text)), text)
             elif app is None:
                 _log.error("door %s: Host %r leads to no app; name one with @APP, or attach one", door, host)
                 await client.refuse(502, header.own(edge))
@@ -204,12 +218,12 @@ class Proxy:
             is_tls=is_tls,
         )
 
-    def _note(self, about: Candidate | App, text: str) -> None:
-        """An error line under the machine that answered, or under an app that none was reached of."""
+    def _note(self, about: Candidate | App, text: str, *, is_warning: bool = False) -> None:
+        """A line under the machine that answered, or under an app that none was reached of."""
         if isinstance(about, Candidate):
-            self._log(about.app.name, about.machine_id, about.region, text)
+            self._log(about.app.name, about.machine_id, about.region, text, is_warning=is_warning)
         else:
-            self._log(about.name, "", self._settings.region, text)
+            self._log(about.name, "", self._settings.region, text, is_warning=is_warning)
 
 
 def _register(world: World, doors: Sequence[Door], attached: Sequence[Attached]) -> None:

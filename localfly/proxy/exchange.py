@@ -4,24 +4,33 @@ Answers for the chain of replays, its limits, and what a client sees when it fai
 the reason in the log of the app that asked for the replay.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from typing import Protocol
 
 import h11
 
-from localfly.proxy import header
-from localfly.proxy import replay as replay_answer
+from localfly.proxy import cache_key, header, leg, replay_answer
 from localfly.proxy.body import Body
+from localfly.proxy.cache import ReplayCache
+from localfly.proxy.cache_key import SessionRule
 from localfly.proxy.client import Client, Gone
-from localfly.proxy.header import Edge, Headers, Hop
+from localfly.proxy.header import Edge, Headers
+from localfly.proxy.leg import Leg
 from localfly.proxy.machine import Broke, Upstream
-from localfly.proxy.reach import Reach, Wanted
-from localfly.proxy.replay import HOP_LIMIT, Replay
-from localfly.proxy.select import Candidate, Refused
+from localfly.proxy.reach import Reach, Reached, Unreached, Wanted
+from localfly.proxy.recall import Recall
+from localfly.proxy.replay import HOP_LIMIT, Malformed, NotImitated, Replay
+from localfly.proxy.select import Candidate, Refused, UnknownApp
+from localfly.proxy.steering import NOWHERE, Steering
 from localfly.world import App
 
-Log = Callable[[Candidate | App, str], None]
+
+class Log(Protocol):
+    """Notes a line under an app or its machine: an error, unless it is a warning."""
+
+    def __call__(self, about: Candidate | App, text: str, *, is_warning: bool = False) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,51 +42,81 @@ class Asked:
     headers: Headers
     body: Body
     edge: Edge
+    host: str | None
+    steering: Steering = NOWHERE
+    session_rules: Sequence[SessionRule] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What Fly does not publish about replays."""
+
+    keeps_forged_replay_src: bool = False  # whether a client's own fly-replay-src reaches the machine
+    steers_replays: bool = False  # whether a client's steering headers act on a replay's target too
+    falls_back_for_unknown_app: bool = True
 
 
 class Exchange:
-    """Carries requests for one proxy; `log` notes an error line under an app or its machine."""
+    """Carries requests for one proxy; `clock` is in unix seconds."""
 
     def __init__(
         self,
         reach: Reach,
         *,
+        cache: ReplayCache,
         log: Log,
-        wall: Callable[[], float],
-        keeps_forged_replay_src: bool = False,
+        clock: Callable[[], float],
+        choices: Choices,
     ) -> None:
         self._reach = reach
+        self._cache = cache
         self._log = log
-        self._wall = wall
-        self._keeps_forged_replay_src = keeps_forged_replay_src
+        self._clock = clock
+        self._choices = choices
 
     async def carry(self, client: Client, asked: Asked, entry: App) -> None:
         """Answer one request that is for the app `entry`; raises Gone when the client leaves."""
-        wanted = Wanted(entry, asked.edge.public_port)
-        issuer: Candidate | None = None
-        hop: Hop | None = None
-        for hops in range(HOP_LIMIT + 1):
+        port = asked.edge.public_port
+        at = cache_key.place(app=entry.name, port=port, host=asked.host, target=asked.target)
+        session = cache_key.session(asked.session_rules, at, asked.headers)
+        recall = Recall(self._cache, at, session, asked.headers)
+        kept = recall.find()
+        now = (
+            leg.remembered(kept, entry, port=port)
+            if kept
+            else leg.first(entry, port=port, steering=asked.steering)
+        )
+        hops = 0
+        while True:
             try:
-                reached = await self._reach.connect(wanted)
+                reached = await self._arrive(now)
             except Refused as refused:
-                text, status = str(refused), 502 if issuer else 503
-                return await self._fail(client, asked, issuer or entry, text, status=status)
+                back = self._back(now, refused)
+                if back is None:
+                    if now.is_remembered:
+                        recall.forget()
+                    status = 502 if now.target or now.is_fallback else 503
+                    return await self._fail(client, asked, now.issuer or entry, str(refused), status=status)
+                now = back
+                continue
+            if now.is_to_be_kept and now.replay and now.target:
+                recall.keep(now.replay, target=now.target, avoids=now.wanted.avoids)
             answered = reached.candidate
             async with Upstream(*reached.ends) as upstream:
                 try:
-                    headers = self._to_machine(asked, _missed(hop, wanted, answered))
-                    head = await upstream.ask(asked.method, asked.target, headers, asked.body)
-                    replay = _replay(head)
+                    target, headers = self._request(asked, now, answered)
+                    head = await upstream.ask(asked.method, target, headers, asked.body)
+                    replay = await _replay(upstream, head)
                     if replay is None:
                         return await _answer(client, asked, upstream, head, hops=hops)
-                    wanted = await self._follow(replay, asked, answered, is_last=hops == HOP_LIMIT)
+                    await _check_replayable(asked, now, is_last=hops == HOP_LIMIT)
                 except Broke as broke:
                     text = f"[PU02] could not complete HTTP request to instance: {broke}"
                     return await self._fail(client, asked, answered, text)
                 except Refused as refused:
                     return await self._fail(client, asked, answered, str(refused))
-            issuer, hop = answered, self._hop(replay, answered)
-        return None
+            hops += 1
+            now = self._follow(replay, answered, asked, recall)
 
     async def carry_verbatim(self, client: Client, asked: Asked, entry: App) -> None:
         """The same on a port without the `http` handler: nothing added, no replay followed or hidden."""
@@ -90,30 +129,52 @@ class Exchange:
         except (Refused, Broke) as reason:
             await self._fail(client, asked, entry, str(reason), status=503)
 
-    async def _follow(self, replay: Replay, asked: Asked, issuer: Candidate, *, is_last: bool) -> Wanted:
-        """Where the request goes next; raises Refused when it may not, or cannot be sent again."""
-        if is_last:
-            raise Refused("[PA02] 'fly-replay' response header was returned too many times, stopping there")
-        if _declared_size(asked.headers) <= asked.body.limit:
-            await asked.body.settle()
-        if not asked.body.is_replayable or _declared_size(asked.headers) > asked.body.limit:
-            raise Refused(
-                "[PA01] cannot retry/replay request because request body has been read past "
-                "what we're willing to buffer"
-            )
-        target = await self._reach.target(issuer.app, replay.app or issuer.app.name)
-        return Wanted(target, asked.edge.public_port, replay.instance, replay.prefer_instance, issuer.app)
+    async def _arrive(self, now: Leg) -> Reached:
+        """Connect for this delivery; raises Refused."""
+        wanted = now.wanted
+        if now.target is not None:
+            try:
+                app = await self._reach.target(wanted.app, now.target, until=wanted.until)
+            except UnknownApp as unknown:
+                if not self._choices.falls_back_for_unknown_app:
+                    raise
+                raise Unreached(unknown, why="no_candidate", tried=None) from None
+            wanted = replace(wanted, app=app)
+        return await self._reach.connect(wanted)
 
-    def _hop(self, replay: Replay, issuer: Candidate) -> Hop:
-        micros = int(self._wall() * 1_000_000)
-        src = replay_answer.source(
-            instance=issuer.machine_id, region=issuer.region, micros=micros, state=replay.state
+    def _back(self, now: Leg, refused: Refused) -> Leg | None:
+        """The fallback of a delivery that reached nobody, if it has one; its reason is logged here."""
+        if not isinstance(refused, Unreached) or now.issuer is None:
+            return None
+        back = leg.fallen_back(now, refused, now=self._clock())
+        if back is not None:
+            self._log(now.issuer, str(refused))
+        return back
+
+    def _follow(self, replay: Replay, issuer: Candidate, asked: Asked, recall: Recall) -> Leg:
+        """The delivery that a replay asks for, with warnings for what is not followed in it."""
+        is_to_be_kept, complaint = recall.judge(replay, issuer)
+        if complaint:
+            self._log(issuer, complaint, is_warning=True)
+        for name in replay.transform.protected if replay.transform else ():
+            text = f"the transform does not touch {name.decode()}: it is the proxy's own"
+            self._log(issuer, text, is_warning=True)
+        following = leg.replayed(
+            replay,
+            issuer,
+            port=asked.edge.public_port,
+            steering=asked.steering if self._choices.steers_replays else NOWHERE,
+            cache_status=recall.status,
+            now=self._clock(),
         )
-        return Hop(src)
+        return replace(following, is_to_be_kept=is_to_be_kept)
 
-    def _to_machine(self, asked: Asked, hop: Hop | None) -> Headers:
-        keeps = self._keeps_forged_replay_src
-        return header.to_machine(asked.headers, asked.edge, hop, keeps_forged_replay_src=keeps)
+    def _request(self, asked: Asked, now: Leg, answering: Candidate) -> tuple[bytes, Headers]:
+        """Path with query, and headers, for the machine that was reached."""
+        keeps = self._choices.keeps_forged_replay_src
+        given = now.transform.headers(asked.headers)
+        headers = header.to_machine(given, asked.edge, now.told(answering), keeps_forged_replay_src=keeps)
+        return now.transform.target or asked.target, headers
 
     async def _fail(
         self, client: Client, asked: Asked, about: Candidate | App, text: str, *, status: int = 502
@@ -125,19 +186,30 @@ class Exchange:
         await client.refuse(status, header.own(asked.edge))
 
 
-def _replay(head: h11.Response | h11.InformationalResponse) -> Replay | None:
+async def _replay(upstream: Upstream, head: h11.Response | h11.InformationalResponse) -> Replay | None:
+    """The replay that an answer is; raises Refused when it cannot be followed."""
     try:
-        return replay_answer.of(head.headers)
-    except replay_answer.Malformed:
+        return await replay_answer.read(upstream, head)
+    except Malformed:  # its text may hold the state, which no log may show
         raise Refused("[PA03] could not parse 'fly-replay' response header returned by app") from None
-    except replay_answer.NotImitated as missing:
+    except NotImitated as missing:
         raise Refused(str(missing)) from None
 
 
-def _missed(hop: Hop | None, wanted: Wanted, answered: Candidate) -> Hop | None:
-    if hop is None or wanted.prefer_instance in (None, answered.machine_id):
-        return hop
-    return replace(hop, missed_instance=wanted.prefer_instance)
+async def _check_replayable(asked: Asked, now: Leg, *, is_last: bool) -> None:
+    """Raise Refused when an answer to this delivery may not be a replay, or the request cannot be resent."""
+    if now.is_fallback:
+        raise Refused("the answer to a request that fell back cannot be another fly-replay")
+    if is_last:
+        raise Refused("[PA02] 'fly-replay' response header was returned too many times, stopping there")
+    size = _declared_size(asked.headers)
+    if size <= asked.body.limit:
+        await asked.body.settle()
+    if not asked.body.is_replayable or size > asked.body.limit:
+        raise Refused(
+            "[PA01] cannot retry/replay request because request body has been read past "
+            "what we're willing to buffer"
+        )
 
 
 async def _answer(

@@ -11,11 +11,7 @@ Headers = list[tuple[bytes, bytes]]
 
 SERVER = b"Fly/localfly (2026-08-13)"
 VIA = b"1.1 fly.io"
-NOT_IMITATED = frozenset(
-    (b"fly-prefer-region", b"fly-force-region", b"fly-prefer-instance-id", b"fly-force-instance-id")
-)
-
-_ONE_CONNECTION = frozenset(
+ONE_CONNECTION = frozenset(
     (
         b"connection",
         b"keep-alive",
@@ -27,7 +23,7 @@ _ONE_CONNECTION = frozenset(
         b"expect",
     )
 )
-_SET_BY_PROXY = frozenset(
+SET_BY_PROXY = frozenset(
     (
         b"fly-client-ip",
         b"fly-forwarded-port",
@@ -42,6 +38,7 @@ _SET_BY_PROXY = frozenset(
         b"x-forwarded-ssl",
     )
 )
+FRAMING = frozenset((b"host", b"content-length"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +55,24 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """What a replay adds to the request for its target."""
+    """What the proxy tells a machine about how the request came to it."""
 
-    replay_src: bytes
+    replay_src: bytes | None = None
+    cache_status: bytes | None = None
+    failed: bytes | None = None
     missed_instance: str | None = None
 
 
+NOTHING = Hop()
+
+
 def to_machine(
-    headers: Iterable[tuple[bytes, bytes]], edge: Edge, hop: Hop | None, *, keeps_forged_replay_src: bool
+    headers: Iterable[tuple[bytes, bytes]], edge: Edge, hop: Hop, *, keeps_forged_replay_src: bool
 ) -> Headers:
     """The client's headers as a machine sees them, with the proxy's own in place of forged ones."""
     given = list(headers)
-    dropped = _ONE_CONNECTION | _named_by_connection(given) | _SET_BY_PROXY
-    if hop or not keeps_forged_replay_src:
+    dropped = ONE_CONNECTION | _named_by_connection(given) | SET_BY_PROXY
+    if hop.replay_src is not None or not keeps_forged_replay_src:
         dropped |= {b"fly-replay-src"}
     is_chunked = any(name == b"transfer-encoding" for name, _ in given)
     if is_chunked:  # both at once is how requests are smuggled
@@ -90,10 +92,13 @@ def to_machine(
         (b"fly-region", edge.region.encode()),
         (b"fly-request-id", edge.request_id.encode()),
     ]
-    if hop:
-        kept += [(b"fly-replay-src", hop.replay_src), (b"fly-replay-cache-status", b"miss")]
-        if hop.missed_instance:
-            kept.append((b"fly-preferred-instance-unavailable", hop.missed_instance.encode()))
+    told = {
+        b"fly-replay-src": hop.replay_src,
+        b"fly-replay-cache-status": hop.cache_status,
+        b"fly-replay-failed": hop.failed,
+        b"fly-preferred-instance-unavailable": hop.missed_instance.encode() if hop.missed_instance else None,
+    }
+    kept += [(name, value) for name, value in told.items() if value is not None]
     kept += _chunked(is_chunked) + (_upgrade() if is_websocket(given) else [(b"connection", b"close")])
     return kept
 
@@ -103,7 +108,7 @@ def to_client(
 ) -> Headers:
     """A machine's answer as the client sees it; nothing named `fly-replay` or `fly-replay-*` is in it."""
     given = list(headers)
-    dropped = _ONE_CONNECTION | _named_by_connection(given) | {b"server", b"fly-request-id"}
+    dropped = ONE_CONNECTION | _named_by_connection(given) | {b"server", b"fly-request-id"}
     is_chunked = any(name == b"transfer-encoding" for name, _ in given)
     if is_chunked:
         dropped |= {b"content-length"}
@@ -122,7 +127,7 @@ def verbatim(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     given = list(headers)
     upgrade = _upgrade() if is_websocket(given) else []
     is_chunked = any(name == b"transfer-encoding" for name, _ in given)
-    dropped = _ONE_CONNECTION | ({b"content-length"} if is_chunked else set())
+    dropped = ONE_CONNECTION | ({b"content-length"} if is_chunked else set())
     return [(name, value) for name, value in given if name not in dropped] + _chunked(is_chunked) + upgrade
 
 

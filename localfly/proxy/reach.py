@@ -6,15 +6,20 @@ Answers for retries, autostart and the reasons why nothing was reached. Which ma
 
 import asyncio
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from localfly.lifecycle import Lifecycle
 from localfly.proxy.door import Attached
 from localfly.proxy.pipe import Ends
+from localfly.proxy.region import rank
 from localfly.proxy.select import Candidate, Refused, Selection, UnknownApp
 from localfly.refusal import Refusal
 from localfly.world import App, Machine
+
+Why = Literal["timeout", "retries_exhausted", "no_candidate"]
 
 PAUSE_S = 0.1  # between rounds of tries; with the give-up time about Fly's 90 attempts
 WAKE_LIMIT_S = 60.0  # a machine that needs longer to start is one that does not start
@@ -22,13 +27,16 @@ WAKE_LIMIT_S = 60.0  # a machine that needs longer to start is one that does not
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a request needs: a public port of an app, exactly one instance or preferably one."""
+    """What a request needs: a public port of an app, exactly one instance or preferably one, and where."""
 
     app: App
     public_port: int
     instance: str | None = None
     prefer_instance: str | None = None
+    regions: tuple[str, ...] = ()  # codes and aliases in order of preference; empty: the nearest
+    avoids: str | None = None  # a machine that is left out
     replayed_by: App | None = None
+    until: float | None = None  # when a replay's own `timeout` ends, on the world's clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,62 +47,93 @@ class Reached:
     ends: Ends
 
 
+class Unreached(Refused):
+    """Nobody was connected to; `why` in Fly's words for `fly-replay-failed`, `tried` is the last machine."""
+
+    def __init__(self, reason: Refused, *, why: Why, tried: Candidate | None) -> None:
+        super().__init__(str(reason), status=reason.status)
+        self.why: Why = why if tried else "no_candidate"
+        self.tried = tried
+
+
+@dataclass(slots=True)
+class _Search:
+    """How far a search has come."""
+
+    reason: Refused
+    tried: Candidate | None = None
+
+    def failed(self, why: Why) -> Unreached:
+        return Unreached(self.reason, why=why, tried=self.tried)
+
+
 class Reach:
     """Finds and connects, for one proxy; `give_up_s` is how long without anybody to connect to."""
 
     def __init__(self, selection: Selection, lifecycle: Lifecycle, *, give_up_s: float) -> None:
         self._selection = selection
         self._lifecycle = lifecycle
+        self._clock = lifecycle.world.clock
         self._give_up_s = give_up_s
         self._turns = itertools.count()
 
     async def connect(self, wanted: Wanted) -> Reached:
-        """Connect to a machine that fits; raises Refused with the last reason when time is up."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._give_up_s
+        """Connect to a machine that fits; raises Unreached with the last reason when time is up."""
+        search = _Search(_nobody(wanted))
+        try:
+            async with self._clock.timeout(None if wanted.until is None else wanted.until - self._clock()):
+                return await self._search(wanted, search)
+        except TimeoutError:
+            raise search.failed("timeout") from None
+
+    async def target(self, source: App, name: str, *, until: float | None = None) -> App:
+        """The app that `source` may replay to; an app that does not exist is looked for until time is up.
+
+        Raises UnknownApp then, and Refused at once when it may not. `until` as in Wanted.
+        """
+        deadline = min(self._clock() + self._give_up_s, until or math.inf)
+        while True:
+            try:
+                return self._selection.check_replay(source, name)
+            except UnknownApp:
+                if self._clock() >= deadline:
+                    raise
+            await self._clock.sleep(min(PAUSE_S, deadline - self._clock()))
+
+    async def _search(self, wanted: Wanted, search: _Search) -> Reached:
+        deadline = self._clock() + self._give_up_s
         woken: set[str] = set()
         while True:
-            reason = _nobody(wanted)
+            search.reason = _nobody(wanted)
             for candidate in self._in_order(wanted):
+                if candidate.is_running or candidate.can_be_woken:
+                    search.tried = candidate
                 try:
                     if not candidate.is_running:
                         await self._wake(candidate)
                         if candidate.machine_id not in woken:  # from here on it may need time to listen
                             woken.add(candidate.machine_id)
-                            deadline = loop.time() + self._give_up_s
+                            deadline = self._clock() + self._give_up_s
                     return Reached(candidate, await self._open(candidate))
                 except Refused as refused:
-                    reason = refused
-            if loop.time() >= deadline:
-                raise reason
-            await asyncio.sleep(PAUSE_S)
-
-    async def target(self, source: App, name: str) -> App:
-        """The app that `source` may replay to; an app that does not exist is looked for until time is up."""
-        deadline = asyncio.get_running_loop().time() + self._give_up_s
-        while True:
-            try:
-                return self._selection.check_replay(source, name)
-            except UnknownApp:
-                if asyncio.get_running_loop().time() >= deadline:
-                    raise
-            await asyncio.sleep(PAUSE_S)
+                    search.reason = refused
+            if self._clock() >= deadline:
+                raise search.failed("retries_exhausted")
+            await self._clock.sleep(PAUSE_S)
 
     def _in_order(self, wanted: Wanted) -> Sequence[Candidate]:
-        """The preferred instance, then what runs (in turn), then what can be woken."""
-        fitting = [
-            candidate
-            for candidate in self._selection.serving(wanted.app, wanted.public_port)
-            if wanted.instance in (None, candidate.machine_id)
-            and ("http" in candidate.handlers or wanted.replayed_by is None)
-        ]
+        """The preferred instance; then step by step of regions what runs, equals in turn, and what sleeps."""
         turn = next(self._turns)
-        running = [candidate for candidate in fitting if candidate.is_running]
-        near = [candidate for candidate in running if candidate.region == running[0].region]
-        far = running[len(near) :]
-        near = near[turn % len(near) :] + near[: turn % len(near)] if near else []
-        asleep = [candidate for candidate in fitting if not candidate.is_running]
-        return sorted([*near, *far, *asleep], key=lambda one: one.machine_id != wanted.prefer_instance)
+        groups: dict[tuple[int, bool, float], list[Candidate]] = {}
+        for candidate in self._selection.serving(wanted.app, wanted.public_port):
+            place = rank(candidate.region, wanted=wanted.regions, here=self._selection.region)
+            if place is not None and _fits(candidate, wanted):
+                groups.setdefault((place[0], not candidate.is_running, place[1]), []).append(candidate)
+        found: list[Candidate] = []
+        for (_, is_asleep, _), equals in sorted(groups.items(), key=lambda group: group[0]):
+            at = 0 if is_asleep else turn % len(equals)
+            found += equals[at:] + equals[:at]
+        return sorted(found, key=lambda one: one.machine_id != wanted.prefer_instance)
 
     async def _wake(self, candidate: Candidate) -> None:
         machine = candidate.runs_on
@@ -111,7 +150,7 @@ class Reach:
                 f"{candidate.internal_port} has no autostart"
             )
         try:
-            async with asyncio.timeout(WAKE_LIMIT_S):
+            async with self._clock.timeout(WAKE_LIMIT_S):
                 await self._lifecycle.start(machine, source="proxy")
         except Refusal as refusal:
             raise Refused(f"[PM01] machine {machine.id} cannot be started: {refusal.text}") from None
@@ -134,8 +173,16 @@ class Reach:
             ) from None
 
 
+def _fits(candidate: Candidate, wanted: Wanted) -> bool:
+    if candidate.machine_id == wanted.avoids or wanted.instance not in (None, candidate.machine_id):
+        return False
+    return "http" in candidate.handlers or wanted.replayed_by is None
+
+
 def _nobody(wanted: Wanted) -> Refused:
     serves = f"serves port tcp/{wanted.public_port}"
+    if wanted.regions:
+        serves += f" in region {','.join(wanted.regions)}"
     if wanted.replayed_by is not None:
         who = f"app {wanted.replayed_by.name} tried to fly-replay to app {wanted.app.name}"
         which = f"no instance {wanted.instance}" if wanted.instance else "nothing"

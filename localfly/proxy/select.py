@@ -5,7 +5,7 @@ Answers from the world as it is now and changes nothing. Waking machines and con
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from localfly.proxy.door import Attached, Door, apps_behind
@@ -39,6 +39,7 @@ class Candidate:
     forces_https: bool
     can_be_woken: bool
     runs_on: Machine | Attached
+    http_options: Mapping[str, Any] = field(default_factory=dict)  # of the public port
 
     @property
     def is_running(self) -> bool:
@@ -54,7 +55,7 @@ class Selection:
     ) -> None:
         self._world = world
         self._attached = attached
-        self._region = region
+        self.region = region
         self._public, self._private = (
             {app for door in doors if door.is_flycast is flycast for app in apps_behind(door, attached)}
             for flycast in (False, True)
@@ -82,7 +83,7 @@ class Selection:
             Candidate(
                 app=app,
                 machine_id=backend.machine_id,
-                region=self._region,
+                region=self.region,
                 internal_port=backend.port,
                 handlers=frozenset(("tls", "http") if public_port in TLS_PORTS else ("http",)),
                 forces_https=False,
@@ -98,7 +99,7 @@ class Selection:
                 if port is not None:
                     found.append(_candidate(machine, service, port))
                     break
-        return sorted(found, key=lambda candidate: candidate.region != self._region)
+        return sorted(found, key=lambda candidate: candidate.region != self.region)
 
     def check_replay(self, source: App, target_name: str) -> App:
         """The app that `source` replays to; raises Refused with Fly's words when it may not,
@@ -129,6 +130,7 @@ def _candidate(machine: Machine, service: Mapping[str, Any], port: Mapping[str, 
         forces_https=port.get("force_https") is True,
         can_be_woken=service.get("autostart") is True,
         runs_on=machine,
+        http_options=port.get("http_options") or {},
     )
 
 

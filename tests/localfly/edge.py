@@ -51,13 +51,18 @@ class Edge:
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
 
-    def errors(self, app: str) -> list[str]:
+    def errors(self, app: str, *, level: str = "error") -> list[str]:
         """What the proxy logged under an app, oldest first."""
         return [
             str(line["message"])
             for line in self.journal.lines
-            if line["fly"]["app"]["name"] == app and line["event"]["provider"] == "proxy"
+            if (line["fly"]["app"]["name"], line["event"]["provider"], line["log"]["level"])
+            == (app, "proxy", level)
         ]
+
+    def warnings(self, app: str) -> list[str]:
+        """What the proxy warned of under an app, oldest first."""
+        return self.errors(app, level="warn")
 
     def app(self, name: str, *, org: str = "acme", network: str = "default") -> None:
         """An app without machines."""
@@ -106,8 +111,10 @@ async def edge(
         stack.push_async_callback(runtime.aclose)
         lifecycle = await stack.enter_async_context(Lifecycle(world, runtime, timings))
 
-        def log(app: str, machine_id: str, region: str, text: str) -> None:
-            journal.proxy_error(app=app, message=text, region=region, machine_id=machine_id)
+        def log(app: str, machine_id: str, region: str, text: str, *, is_warning: bool = False) -> None:
+            journal.proxy_line(
+                app=app, message=text, region=region, machine_id=machine_id, is_warning=is_warning
+            )
 
         proxy = Proxy(world, lifecycle, doors=doors, attached=attached, settings=settings, log=log)
         opened = await stack.enter_async_context(proxy.open())

@@ -73,9 +73,9 @@ async def test_a_change_that_is_not_understood_changes_nothing(change: object, s
 
 async def test_log_lines_are_chosen_by_subject_as_in_nats() -> None:
     async with laptop() as fly:
-        fly.journal.proxy_error(app="router", message="one", region="iad")
-        fly.journal.proxy_error(app="router", message="two", region="fra", machine_id="d891")
-        fly.journal.proxy_error(app="other", message="three", region="iad")
+        fly.journal.proxy_line(app="router", message="one", region="iad")
+        fly.journal.proxy_line(app="router", message="two", region="fra", machine_id="d891")
+        fly.journal.proxy_line(app="other", message="three", region="iad")
 
         async def messages(**query: str) -> list[str]:
             lines = (await fly.client.get("/_localfly/logs", params=query)).json()["logs"]

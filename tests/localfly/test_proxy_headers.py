@@ -6,6 +6,7 @@ import pytest
 
 from localfly.proxy.door import Door
 from localfly.proxy.edge import ProxySettings
+from localfly.proxy.exchange import Choices
 from tests.localfly.backend import backend, replaying, saying
 from tests.localfly.edge import edge, service
 
@@ -82,7 +83,7 @@ async def test_a_forged_replay_source_passes_only_with_the_switch(keeps: bool) -
         edge(
             router.attached("router"),
             target.attached("target"),
-            settings=ProxySettings(keeps_forged_replay_src=keeps),
+            settings=ProxySettings(choices=Choices(keeps_forged_replay_src=keeps)),
         ) as fly,
     ):
         await fly.ask(headers=forged, host="target.fly.dev")
@@ -109,18 +110,6 @@ async def test_what_belongs_to_one_connection_stays_there() -> None:
         assert names.isdisjoint({"keep-alive", "te", "upgrade", "x-hop"})
         assert "x-stays" in names
         assert "keep-alive" not in answer.headers
-
-
-@pytest.mark.parametrize(
-    "name", ["fly-prefer-region", "fly-force-region", "fly-prefer-instance-id", "fly-force-instance-id"]
-)
-async def test_steering_headers_are_refused_by_name(name: str) -> None:
-    """Headers by which a client would choose machine or region are a loud 501, not ignored."""
-    async with backend(saying("ok")) as app, edge(app.attached("app")) as fly:
-        answer = await fly.ask(headers=[(name, "iad")])
-        assert answer.status_code == 501
-        assert name in answer.text
-        assert app.seen == []
 
 
 async def test_the_handlers_of_the_door_decide_the_forwarded_scheme() -> None:
