@@ -17,7 +17,10 @@ from localfly.proxy.door import Attached, Door
 from localfly.proxy.edge import Proxy, ProxySettings
 from localfly.runtime import LaptopRuntime
 from localfly.world import Machine, World
+from tests.localfly.backend import Backend
 from tests.virtual_time import VirtualTimeLoop
+
+PROGRAM = "program-of-the-test:"
 
 
 @dataclass(slots=True)
@@ -69,10 +72,20 @@ class Edge:
         self.world.add_app(name, org=org, network=network)
 
     async def machine(
-        self, app: str, *services: dict[str, Any], is_asleep: bool = False, region: str = "iad", **more: Any
+        self,
+        app: str,
+        *services: dict[str, Any],
+        is_asleep: bool = False,
+        region: str = "iad",
+        program: Backend | None = None,
+        **more: Any,
     ) -> Machine:
-        """A machine of an app, running the guest, or stopped; without `services` one on 443."""
-        config = {"image": "guest", "services": list(services or [service()]), **more}
+        """A machine of an app, running the guest or a program of the test, or stopped.
+
+        Without `services` it has one on 443.
+        """
+        image = f"{PROGRAM}{program.port}" if program else "guest"
+        config = {"image": image, "services": list(services or [service()]), **more}
         machine = self.world.add_machine(
             self.world.apps[app],
             name=f"m{len(self.world.machines)}",
@@ -106,7 +119,7 @@ async def edge(
     assert isinstance(loop, VirtualTimeLoop)
     world, journal = World(loop.wall), Journal(loop.wall)
     world.add_org("acme")
-    runtime = LaptopRuntime({}, exited=_never, output=_never)
+    runtime = _Programs(world)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(runtime.aclose)
         lifecycle = await stack.enter_async_context(Lifecycle(world, runtime, timings))
@@ -120,6 +133,22 @@ async def edge(
         opened = await stack.enter_async_context(proxy.open())
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=None))  # noqa: S113 - virtual time jumps
         yield Edge(world, lifecycle, journal, client, [door.port for door in opened])
+
+
+class _Programs(LaptopRuntime):
+    """Machines whose image names a program of the test: while they run, they are where it listens."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__({}, exited=_never, output=_never)
+        self._world = world
+
+    def address(self, machine_id: str, internal_port: int) -> tuple[str, int] | None:
+        """The program's address in place of the guest's."""
+        where = super().address(machine_id, internal_port)
+        image = self._world.machines[machine_id].config["image"]
+        return (
+            ("127.0.0.1", int(image.removeprefix(PROGRAM))) if where and image.startswith(PROGRAM) else where
+        )
 
 
 def _never(*_: object) -> None:
