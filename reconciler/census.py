@@ -93,6 +93,7 @@ class Census:
                 domains=router.domains,
                 reserved=router.reserved,
                 listener_apps={listener.app for listener in router.listeners},
+                replay=router.replay,
                 revision=self._revision,
             )
             self._publish(table)

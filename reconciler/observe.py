@@ -40,7 +40,7 @@ async def observe_fleet(fly: FlyClient, org: str) -> ObservedFleet:
             rows.setdefault(machine.app_name, []).append(_row(machine))
     return ObservedFleet(
         apps={
-            app.name: ListedApp(name=app.name, network=app.network, machine_count=app.machine_count)
+            app.name: ListedApp(name=app.name, network=app.network)
             for app in sorted(apps, key=lambda app: app.name)
         },
         rows={app: tuple(found) for app, found in sorted(rows.items())},

@@ -3,7 +3,7 @@
 Answers for the decision and its reason, as a value; it signs nothing, renders nothing and knows no socket.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from router.page import Refusal
@@ -12,6 +12,7 @@ from router.table import Entry, Table, Unavailable
 
 HEALTH_PATH = b"/_router/health"
 AGAIN_S = 5  # after a replay that failed
+LATER_S = 15  # when nothing was there to try: that takes a new machine, not a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,18 @@ class ReplayTo:
 Decision = Healthy | ReplayTo | Refusal
 
 STARTING = Refusal(503, "Starting", "The router has just started and does not know its apps yet.", 1)
-REPLAY_FAILED = Refusal(
-    503, "ReplayFailed", "The app did not come up in time. It may still be waking.", AGAIN_S
-)
+REPLAY_FAILED = Refusal(503, "ReplayFailed", "The app could not be reached just now.", AGAIN_S)
+FAILURES = {  # by the `reason` in `fly-replay-failed`
+    b"timeout": Refusal(
+        503, "ReplayTimeout", "The app did not come up in time. It may still be waking.", AGAIN_S
+    ),
+    b"retries_exhausted": Refusal(
+        503, "RetriesExhausted", "The app is there, and does not answer. It may still be starting.", AGAIN_S
+    ),
+    b"no_candidate": Refusal(
+        503, "NoCandidate", "Nothing of this app can take visitors at the moment.", LATER_S
+    ),
+}
 LOOP = Refusal(508, "Loop", "This request has already been sent on once, and came back.")
 NOT_THROUGH_FLY = Refusal(
     400,
@@ -66,8 +76,8 @@ def decide(  # noqa: PLR0911 (a ladder has one way out per rule)
     """What to do with `request`; `table` is None until the first one is published."""
     if _is_health_check(request, table):
         return Healthy() if table is not None else STARTING
-    if request.all(b"fly-replay-failed"):
-        return REPLAY_FAILED  # never another replay: its answer, state and all, might reach the client
+    if failed := request.all(b"fly-replay-failed"):
+        return _failure(failed)  # never another replay: its answer, state and all, might reach the client
     if request.all(b"fly-replay-src"):
         return LOOP
     port = _public_port(request)
@@ -112,6 +122,13 @@ def _to(entry: Entry, machine: str | None, *, port: int, gate: Gate) -> Decision
     if instance is None:
         return UNKNOWN_MACHINE
     return ReplayTo(entry.app, port, instance=instance)
+
+
+def _failure(values: Sequence[bytes]) -> Refusal:
+    """The page for what Fly says went wrong, `reason=…` among other fields; anyone can forge it."""
+    fields = values[0].split(b";") if len(values) == 1 else []
+    reasons = [field.removeprefix(b"reason=") for field in fields if field.startswith(b"reason=")]
+    return FAILURES.get(reasons[0], REPLAY_FAILED) if len(reasons) == 1 else REPLAY_FAILED
 
 
 def _is_health_check(request: Request, table: Table | None) -> bool:

@@ -17,7 +17,7 @@ from router.page import Answer, Refusal, plain, refusal_page
 from router.replay import Replays
 from router.request import Request
 from router.state import Signer
-from router.table import Table
+from router.table import Table, Terms
 
 CLOSING_S = 3.0  # for requests that have begun to arrive
 
@@ -64,7 +64,7 @@ class Router:
         self._now = now
         self._on_answer = on_answer
         self._limits = limits
-        self._published: tuple[Table | None, Replays] = (None, Replays())
+        self._published: tuple[Table | None, Replays] = (None, Replays(Terms()))
 
     @property
     def table(self) -> Table | None:
@@ -72,8 +72,11 @@ class Router:
         return self._published[0]
 
     def publish(self, table: Table) -> None:
-        """Let every request from now on be answered according to `table`."""
-        self._published = (table, Replays())
+        """Let every request from now on be answered according to `table`.
+
+        Raises ValueError, and keeps to the table before, when its terms must not stand in a header.
+        """
+        self._published = (table, Replays(table.terms))
 
     @contextlib.asynccontextmanager
     async def listening(self, listeners: Sequence[Listener]) -> AsyncIterator[Mapping[str, int]]:

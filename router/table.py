@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,15 @@ Entry = Route | Unavailable
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms Fly's proxy carries replays out; what is not given is left to Fly."""
+
+    timeout_ms: int | None = None  # 100 to 60,000: how long it tries to reach the app
+    fallback: Literal["force_self", "prefer_self"] | None = None  # then our own page, not an empty 502
+    regions: tuple[str, ...] = ()  # codes and aliases in order of preference
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """One published state of the world."""
 
@@ -36,3 +46,4 @@ class Table:
     users: Mapping[str, Entry] = field(
         default_factory=lambda: MappingProxyType({})
     )  # document name, for X-User-App
+    terms: Terms = Terms()  # of every replay

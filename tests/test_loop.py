@@ -1,14 +1,15 @@
 """Stories of the loop, in virtual time: what happens to the world and to the routes."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import httpx
 
 from reconciler.core.spec import Unreadable
 from reconciler.fly.pace import Rates
-from router.table import Route, Unavailable
-from tests.stage import FLEET, MACHINE, SECRET, fleet_of, stage, user
+from router.table import Route, Table, Terms, Unavailable
+from tests.stage import FLEET, MACHINE, SECRET, Running, fleet_of, stage, user
 
 ALICE = "alice.example.com"
 
@@ -399,6 +400,24 @@ async def test_a_router_document_that_moves_its_doors_waits_for_the_next_start()
         assert run.intent.router.auth == "signed"
         assert [each.app for each in run.intent.router.listeners] == ["acme-router"]
         assert "PRESHARED_KEY" in on.app("bob").secrets
+
+
+async def test_the_terms_of_replays_change_with_the_document_and_survive_its_mistakes() -> None:
+    """A saved `replay` holds from the next answer on; one that does not hold leaves the last in force."""
+    async with stage("alice") as on, on.running() as run:
+        await run.converged()
+        for said in ("timeout: 8s, fallback: prefer_self, region: [eu, any]", "timeout: 8"):
+            fleet = FLEET.replace("  listeners", f"  replay: {{{said}}}\n  listeners")
+            before = run.tables[-1]
+            run.save({**on.files, "fleet.yaml": fleet})
+            await run.until(partial(is_newer, run, before))
+            assert run.tables[-1].terms == Terms(8_000, "prefer_self", ("eu", "any"))
+            assert isinstance(run.entry(ALICE), Route)
+
+
+def is_newer(run: Running, before: Table) -> bool:
+    """Whether a table was published after that one."""
+    return run.tables[-1].revision > before.revision
 
 
 async def test_a_user_that_vanishes_right_after_its_creation_stays_routed() -> None:

@@ -17,6 +17,7 @@ from pydantic import (
 
 from reconciler.core.machine_config import MachineConfig
 from reconciler.core.problem import quote
+from reconciler.core.replay_spec import ReplaySpec
 from reconciler.core.scalar import (
     LONGEST_VOLUME_NAME,
     AbsolutePath,
@@ -249,6 +250,7 @@ class RouterSpec(Strict):
     auth: Literal["signed", "psk", "none"] = Field(
         default="signed", description="Proof in a replay's state: a signature, the key itself, or none."
     )
+    replay: ReplaySpec = Field(default=ReplaySpec(), description="On what terms Fly carries replays out.")
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -75,7 +75,6 @@ class ListedApp:
 
     name: str
     network: str
-    machine_count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 from reconciler.core.fleet import Member
 from reconciler.core.observed import Claim
-from router.table import Entry, Route, Table, Unavailable
+from reconciler.core.replay_spec import ReplaySpec
+from router.table import Entry, Route, Table, Terms, Unavailable
 
 _RETRY_LATER_S = 60  # for what does not change by itself
 _NOT_NOW = "This app is not available at the moment."
@@ -27,6 +28,7 @@ def build(
     domains: Collection[str],
     reserved: Collection[str],
     listener_apps: Collection[str],
+    replay: ReplaySpec,
     revision: int,
 ) -> Table:
     """The table for these members; the same members give the same table, in any order.
@@ -50,6 +52,11 @@ def build(
         revision=revision,
         hosts=MappingProxyType(hosts),
         users=MappingProxyType(dict(sorted(users.items()))),
+        terms=Terms(
+            timeout_ms=replay.timeout_ms,
+            fallback=None if replay.fallback == "none" else replay.fallback,
+            regions=replay.region or (),
+        ),
     )
 
 

@@ -119,7 +119,7 @@ def absent() -> ObservedApp:
 
 
 def listed(desired: DesiredApp, **changes: Any) -> ListedApp:
-    return replace(ListedApp(desired.app_name, desired.network, len(desired.machines)), **changes)
+    return replace(ListedApp(desired.app_name, desired.network), **changes)
 
 
 def rows(machines: Iterable[ObservedMachine]) -> tuple[Row, ...]:

@@ -2,13 +2,17 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.fleet import Member
 from reconciler.core.observed import Claim
+from reconciler.core.replay_spec import ALIASES, ReplaySpec
 from reconciler.core.routes import build
-from router.table import Entry, Route, Table, Unavailable
+from reconciler.core.scalar import REGIONS
+from router.replay import Replays
+from router.table import Entry, Route, Table, Terms, Unavailable
 
 
 def member(name: str = "alice", **changes: Any) -> Member:
@@ -30,6 +34,7 @@ def table(*members: Member, **changes: Any) -> Table:
         "domains": ("example.com",),
         "reserved": ("admin",),
         "listener_apps": ("acme-router",),
+        "replay": ReplaySpec(timeout="none", fallback="none"),
         "revision": 7,
     }
     return build(members, **{**fields, **changes})
@@ -119,6 +124,47 @@ def test_a_host_that_two_documents_want_leads_to_neither() -> None:
     made = table(member("alice"), member("mallory", hosts=("alice.example.com", "mallory.example.com")))
     assert reason(made.hosts["alice.example.com"]) == "HostConflict"
     assert isinstance(made.hosts["mallory.example.com"], Route)
+
+
+@pytest.mark.parametrize(
+    ("said", "terms"),
+    [
+        ({"timeout": "none", "fallback": "none"}, Terms()),
+        (
+            {"timeout": "8s", "fallback": "prefer_self", "region": ["eu", "any"]},
+            Terms(8_000, "prefer_self", ("eu", "any")),
+        ),
+        (
+            {"timeout": "800ms", "fallback": "force_self", "region": "iad, ord"},
+            Terms(800, "force_self", ("iad", "ord")),
+        ),
+    ],
+)
+def test_what_the_router_document_says_about_replays_reaches_the_table(said: Any, terms: Terms) -> None:
+    """A comma list of regions is as good as a list, and keeps its order."""
+    assert table(member(), replay=ReplaySpec.model_validate(said)).terms == terms
+
+
+regions = st.lists(st.sampled_from(sorted(REGIONS | ALIASES)), min_size=1, unique=True)
+
+
+@given(
+    timeout=st.integers(100, 60_000).map("{}ms".format)
+    | st.integers(1, 60).map("{}s".format)
+    | st.just("none"),
+    fallback=st.sampled_from(["force_self", "prefer_self", "none"]),
+    region=st.none() | regions.map(lambda some: sorted(some, key=lambda one: one == "any")),
+)
+def test_whatever_a_document_may_say_about_replays_the_router_can_write(
+    timeout: str, fallback: str, region: list[str] | None
+) -> None:
+    """No document that holds can keep a table from being published."""
+    spec = ReplaySpec.model_validate({"timeout": timeout, "fallback": fallback, "region": region})
+    made = Replays(table(member(), replay=spec).terms)
+    answer = made.answer("acme-alice", instance=None, prefer_instance=None, state=None)
+    assert (timeout == "none") == (b";timeout=" not in answer.head)
+    assert (fallback == "none") == (b";fallback=" not in answer.head)
+    assert (region is None) == (b";region=" not in answer.head)
 
 
 @st.composite

@@ -160,7 +160,7 @@ def fleet(*apps: ListedApp) -> ObservedFleet:
     return ObservedFleet({one.name: one for one in apps}, {"acme-alice": machines})
 
 
-OURS = ListedApp("acme-alice", "inst01-alice", 1)
+OURS = ListedApp("acme-alice", "inst01-alice")
 
 
 def test_an_app_whose_document_is_gone_stays_routed_and_says_so() -> None:
@@ -184,10 +184,10 @@ def test_an_app_whose_document_broke_or_could_not_be_read_is_told_apart() -> Non
 @pytest.mark.parametrize(
     "other",
     [
-        ListedApp("acme-alice", "default", 1),
-        ListedApp("acme-alice", "inst01-bob", 1),
-        ListedApp("acme-alice", "other1-alice", 1),
-        ListedApp("router", "inst01-alice", 1),
+        ListedApp("acme-alice", "default"),
+        ListedApp("acme-alice", "inst01-bob"),
+        ListedApp("acme-alice", "other1-alice"),
+        ListedApp("router", "inst01-alice"),
     ],
     ids=["no network", "somebody's network", "another installation", "another name"],
 )

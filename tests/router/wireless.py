@@ -15,6 +15,7 @@ from tests import virtual_time
 ROOT = bytes(range(32))
 NOW = 1_780_000_020
 PROXIED = b"Fly-Client-IP: 203.0.113.7\r\nFly-Region: iad\r\nFly-Forwarded-Port: 443\r\n"
+MANAGED = PROXIED.replace(b": 443", b": 9090")
 TABLE = Table(
     revision=1,
     hosts={
