@@ -13,7 +13,9 @@ import h11
 
 from localfly.proxy.body import Body
 from localfly.proxy.header import own
+from localfly.proxy.load import Held
 from localfly.proxy.pipe import CHUNK, Ends, pipe
+from localfly.proxy.websocket import Downstream
 
 HEAD_LIMIT = 64 * 1024
 LINGER_S = 2.0  # how long an unread upload may still arrive, so that its sender can read the answer
@@ -90,14 +92,20 @@ class Client:
         self._http.start_next_cycle()
         return True
 
-    async def switch(self, head: h11.InformationalResponse, machine: Ends, *, ahead: bytes) -> None:
-        """Answer 101 and carry raw bytes both ways until both sides are done; `ahead` came with the 101."""
+    async def switch(
+        self, head: h11.InformationalResponse, machine: Ends, *, ahead: bytes, held: Held
+    ) -> None:
+        """Answer 101 and carry raw bytes both ways until both sides are done; `ahead` came with the 101.
+
+        `held` is told of the WebSocket, so that it can be ended before its machine is.
+        """
         await self.stop_reading()
         await self.send(head)
         sent_early, _ = self._http.trailing_data
-        self._writer.write(ahead)
+        held.websocket = Downstream(self._writer.write)
+        held.websocket.pass_on(ahead)
         machine[1].write(sent_early)
-        await pipe((self._reader, self._writer), machine)
+        await pipe((self._reader, self._writer), machine, to_one=held.websocket.pass_on)
 
     async def stop_reading(self) -> None:
         """Take the connection back from the task that reads the present request."""

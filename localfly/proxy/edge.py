@@ -17,12 +17,14 @@ import h11
 from localfly.identity import private_ip
 from localfly.lifecycle import Lifecycle
 from localfly.proxy import cache_key, header, steering
+from localfly.proxy.autostop import Autostop
 from localfly.proxy.body import Body
 from localfly.proxy.cache import ReplayCache
 from localfly.proxy.client import Client, Gone
 from localfly.proxy.door import Attached, BadFlag, Door, apps_behind, refuse_mixed_doors
 from localfly.proxy.exchange import Asked, Choices, Exchange
 from localfly.proxy.header import Edge, Headers
+from localfly.proxy.load import Load
 from localfly.proxy.pipe import pipe
 from localfly.proxy.reach import Reach, Wanted
 from localfly.proxy.select import Candidate, Refused, Selection
@@ -46,6 +48,7 @@ class ProxySettings:
 
     region: str = "iad"  # where this edge stands
     give_up_s: float = 7.5  # how long to look for a machine to connect to
+    autostop_s: float = 300.0  # between two passes that stop what is not used
     replayable_size: int = 1_000_000  # a larger request body cannot be sent a second time
     forgetful_cache: int | None = None  # seed; set, the replay cache forgets by chance what it kept
     choices: Choices = field(default_factory=Choices)
@@ -72,7 +75,9 @@ class Proxy:
         self._doors = doors
         self._log = log
         self._selection = Selection(world, doors=doors, attached=attached, region=self._settings.region)
-        self._reach = Reach(self._selection, lifecycle, give_up_s=self._settings.give_up_s)
+        self._lifecycle = lifecycle
+        self._load = Load(world.clock)
+        self._reach = Reach(self._selection, lifecycle, self._load, give_up_s=self._settings.give_up_s)
         self._exchange = Exchange(
             self._reach,
             cache=ReplayCache(world.clock, seed=self._settings.forgetful_cache),
@@ -90,6 +95,7 @@ class Proxy:
         """
         servers: list[asyncio.Server] = []
         opened: list[Door] = []
+        autostop = asyncio.create_task(self._stop_the_unused(), name="autostop")
         try:
             for door in self._doors:
                 server = await self._listen(door)
@@ -99,9 +105,9 @@ class Proxy:
         finally:
             for server in servers:
                 server.close()
-            for connection in self._connections:
-                connection.cancel()
-            await asyncio.gather(*self._connections, return_exceptions=True)
+            for task in (autostop, *self._connections):
+                task.cancel()
+            await asyncio.gather(autostop, *self._connections, return_exceptions=True)
 
     async def _listen(self, door: Door) -> asyncio.Server:
         async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -132,6 +138,13 @@ class Proxy:
         finally:
             self._connections.discard(connection)
             writer.close()
+
+    async def _stop_the_unused(self) -> None:
+        passes = Autostop(self._world, self._lifecycle, self._load, every_s=self._settings.autostop_s)
+        try:
+            await passes.run()
+        except Exception as error:  # noqa: BLE001 - it must not end unseen
+            _log.error("autostop has ended by a fault of localfly, please report it: %r", error)
 
     def _raw_app(self, door: Door) -> App | None:
         """The door's own app, when its service there has no `http` handler: bytes go as they are."""
@@ -242,10 +255,12 @@ def _register(world: World, doors: Sequence[Door], attached: Sequence[Attached])
 
 def _address(world: World, door: Door, app: App) -> Address:
     if not door.is_flycast:
-        return Address(ip=door.host, region="global", is_shared=False, created_at=world.clock())
+        return Address(door.host, "global", is_shared=False, created_at=world.clock(), is_door=True)
     ip = private_ip(app.org.networks[app.network], app.id)
     network, org = app.network, app.org.slug
-    return Address(ip, "global", is_shared=False, created_at=world.clock(), network=network, org=org)
+    return Address(
+        ip, "global", is_shared=False, created_at=world.clock(), network=network, org=org, is_door=True
+    )
 
 
 def _https(asked: Asked, host: str | None) -> tuple[bytes, bytes]:

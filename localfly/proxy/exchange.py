@@ -95,7 +95,7 @@ class Exchange:
                 if back is None:
                     if now.is_remembered:
                         recall.forget()
-                    status = 502 if now.target or now.is_fallback else 503
+                    status = refused.status if now.target or now.is_fallback else 503
                     return await self._fail(client, asked, now.issuer or entry, str(refused), status=status)
                 now = back
                 continue
@@ -108,7 +108,7 @@ class Exchange:
                     head = await upstream.ask(asked.method, target, headers, asked.body)
                     replay = await _replay(upstream, head)
                     if replay is None:
-                        return await _answer(client, asked, upstream, head, hops=hops)
+                        return await _answer(client, asked, reached, upstream, head, hops=hops)
                     await _check_replayable(asked, now, is_last=hops == HOP_LIMIT)
                 except Broke as broke:
                     text = f"[PU02] could not complete HTTP request to instance: {broke}"
@@ -125,7 +125,7 @@ class Exchange:
             async with Upstream(*reached.ends) as upstream:
                 headers = header.verbatim(asked.headers)
                 head = await upstream.ask(asked.method, asked.target, headers, asked.body)
-                await _deliver(client, upstream, head, header.verbatim(head.headers))
+                await _deliver(client, reached, upstream, head, header.verbatim(head.headers))
         except (Refused, Broke) as reason:
             await self._fail(client, asked, entry, str(reason), status=503)
 
@@ -215,23 +215,29 @@ async def _check_replayable(asked: Asked, now: Leg, *, is_last: bool) -> None:
 async def _answer(
     client: Client,
     asked: Asked,
+    reached: Reached,
     upstream: Upstream,
     head: h11.Response | h11.InformationalResponse,
     *,
     hops: int,
 ) -> None:
     is_upgrade = head.status_code == HTTPStatus.SWITCHING_PROTOCOLS
-    headers = header.to_client(head.headers, asked.edge, hops=hops, is_upgrade=is_upgrade)
-    await _deliver(client, upstream, head, headers)
+    options = reached.candidate.http_options.get("response") or {}
+    headers = header.to_client(head.headers, asked.edge, hops=hops, is_upgrade=is_upgrade, options=options)
+    await _deliver(client, reached, upstream, head, headers)
 
 
 async def _deliver(
-    client: Client, upstream: Upstream, head: h11.Response | h11.InformationalResponse, headers: Headers
+    client: Client,
+    reached: Reached,
+    upstream: Upstream,
+    head: h11.Response | h11.InformationalResponse,
+    headers: Headers,
 ) -> None:
     """Pass the answer on as it comes; after a 101 raw bytes both ways until both sides are done."""
     if isinstance(head, h11.InformationalResponse):
         switching = h11.InformationalResponse(status_code=101, headers=headers, reason=head.reason)
-        return await client.switch(switching, (upstream.reader, upstream.writer), ahead=upstream.ahead)
+        return await client.switch(switching, reached.ends, ahead=upstream.ahead, held=reached.held)
     await client.send(h11.Response(status_code=head.status_code, headers=headers, reason=head.reason))
     async for data in upstream.answer():
         await client.send(h11.Data(data=data))

@@ -4,8 +4,9 @@ Answers for behaviour.md §1.3 on a list of (lower-case name, value) pairs. Fram
 belongs to one connection is h11's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -104,11 +105,23 @@ def to_machine(
 
 
 def to_client(
-    headers: Iterable[tuple[bytes, bytes]], edge: Edge, *, hops: int, is_upgrade: bool = False
+    headers: Iterable[tuple[bytes, bytes]],
+    edge: Edge,
+    *,
+    hops: int,
+    is_upgrade: bool = False,
+    options: Mapping[str, Any] | None = None,
 ) -> Headers:
-    """A machine's answer as the client sees it; nothing named `fly-replay` or `fly-replay-*` is in it."""
+    """A machine's answer as the client sees it; nothing named `fly-replay` or `fly-replay-*` is in it.
+
+    `options` are the port's `http_options.response`: with `pristine` the proxy's own headers stay away,
+    `headers` sets some (a text or several) and removes others (false), the proxy's own among them.
+    """
     given = list(headers)
-    dropped = ONE_CONNECTION | _named_by_connection(given) | {b"server", b"fly-request-id"}
+    is_pristine = options is not None and options.get("pristine") is True
+    dropped = ONE_CONNECTION | _named_by_connection(given)
+    if not is_pristine:
+        dropped |= {b"server", b"fly-request-id"}
     is_chunked = any(name == b"transfer-encoding" for name, _ in given)
     if is_chunked:
         dropped |= {b"content-length"}
@@ -117,8 +130,10 @@ def to_client(
         for name, value in given
         if name not in dropped and name != b"fly-replay" and not name.startswith(b"fly-replay-")
     ]
-    kept = _joined(kept, b"via", b", ".join([VIA] * (1 + min(hops, 1))))
-    kept += [(b"server", SERVER), (b"fly-request-id", edge.request_id.encode())]
+    if not is_pristine:
+        kept = _joined(kept, b"via", b", ".join([VIA] * (1 + min(hops, 1))))
+        kept += [(b"server", SERVER), (b"fly-request-id", edge.request_id.encode())]
+    kept = _changed(kept, (options or {}).get("headers") or {})
     return kept + _chunked(is_chunked) + (_upgrade() if is_upgrade else [])
 
 
@@ -152,6 +167,18 @@ def _joined(headers: Headers, name: bytes, value: bytes) -> Headers:
     """One header `name` that ends in `value`, after what was there."""
     before = [old for found, old in headers if found == name]
     return [pair for pair in headers if pair[0] != name] + [(name, b", ".join([*before, value]))]
+
+
+def _changed(headers: Headers, changes: Mapping[str, Any]) -> Headers:
+    """With these set (text, list of texts) or removed (False); framing and replays are not theirs."""
+    for text, value in changes.items():
+        name = text.lower().encode()
+        if name in ONE_CONNECTION | FRAMING or name.startswith(b"fly-replay"):
+            continue
+        values = [] if value is False else [value] if isinstance(value, str) else value
+        headers = [pair for pair in headers if pair[0] != name]
+        headers += [(name, one.encode()) for one in values]
+    return headers
 
 
 def _chunked(is_chunked: bool) -> Headers:

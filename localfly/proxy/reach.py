@@ -4,7 +4,6 @@ Answers for retries, autostart and the reasons why nothing was reached. Which ma
 `select`'s; the start itself is the lifecycle's, one for all who wait.
 """
 
-import asyncio
 import itertools
 import math
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Literal
 
 from localfly.lifecycle import Lifecycle
 from localfly.proxy.door import Attached
+from localfly.proxy.load import Band, Held, Load
 from localfly.proxy.pipe import Ends
 from localfly.proxy.region import rank
 from localfly.proxy.select import Candidate, Refused, Selection, UnknownApp
@@ -45,6 +45,7 @@ class Reached:
 
     candidate: Candidate
     ends: Ends
+    held: Held
 
 
 class Unreached(Refused):
@@ -70,9 +71,10 @@ class _Search:
 class Reach:
     """Finds and connects, for one proxy; `give_up_s` is how long without anybody to connect to."""
 
-    def __init__(self, selection: Selection, lifecycle: Lifecycle, *, give_up_s: float) -> None:
+    def __init__(self, selection: Selection, lifecycle: Lifecycle, load: Load, *, give_up_s: float) -> None:
         self._selection = selection
         self._lifecycle = lifecycle
+        self._load = load
         self._clock = lifecycle.world.clock
         self._give_up_s = give_up_s
         self._turns = itertools.count()
@@ -114,26 +116,42 @@ class Reach:
                         if candidate.machine_id not in woken:  # from here on it may need time to listen
                             woken.add(candidate.machine_id)
                             deadline = self._clock() + self._give_up_s
-                    return Reached(candidate, await self._open(candidate))
+                    return await self._open(candidate)
                 except Refused as refused:
                     search.reason = refused
             if self._clock() >= deadline:
                 raise search.failed("retries_exhausted")
-            await self._clock.sleep(PAUSE_S)
+            await self._load.change(within_s=PAUSE_S)
 
     def _in_order(self, wanted: Wanted) -> Sequence[Candidate]:
-        """The preferred instance; then step by step of regions what runs, equals in turn, and what sleeps."""
+        """The preferred instance; then, step by step of regions, what runs, nearest and calmest first.
+
+        What sleeps comes after that, or before it when nothing that runs is below its soft limit; equals
+        take turns.
+        """
         turn = next(self._turns)
-        groups: dict[tuple[int, bool, float], list[Candidate]] = {}
-        for candidate in self._selection.serving(wanted.app, wanted.public_port):
-            place = rank(candidate.region, wanted=wanted.regions, here=self._selection.region)
-            if place is not None and _fits(candidate, wanted):
-                groups.setdefault((place[0], not candidate.is_running, place[1]), []).append(candidate)
+        fitting = [
+            (place, candidate)
+            for candidate in self._selection.serving(wanted.app, wanted.public_port)
+            if (place := rank(candidate.region, wanted=wanted.regions, here=self._selection.region))
+            and _fits(candidate, wanted)
+            and not self._load.is_draining(candidate.machine_id)
+        ]
+        calm = {place[0] for place, one in fitting if self._is_calm(one)}
+        groups: dict[tuple[int, bool, float, int], list[Candidate]] = {}
+        for (step, distance), candidate in fitting:
+            is_late = candidate.is_running is not (step in calm)
+            key = (step, is_late, distance, self._load.band(candidate))
+            groups.setdefault(key, []).append(candidate)
         found: list[Candidate] = []
-        for (_, is_asleep, _), equals in sorted(groups.items(), key=lambda group: group[0]):
-            at = 0 if is_asleep else turn % len(equals)
+        for _, equals in sorted(groups.items(), key=lambda group: group[0]):
+            at = turn % len(equals) if equals[0].is_running else 0
             found += equals[at:] + equals[:at]
         return sorted(found, key=lambda one: one.machine_id != wanted.prefer_instance)
+
+    def _is_calm(self, candidate: Candidate) -> bool:
+        is_up = candidate.is_running and candidate.ailing is None
+        return is_up and self._load.band(candidate) is Band.CALM
 
     async def _wake(self, candidate: Candidate) -> None:
         machine = candidate.runs_on
@@ -157,7 +175,12 @@ class Reach:
         except TimeoutError:
             raise Refused(f"[PM02] machine {machine.id} did not start within {WAKE_LIMIT_S:g} s") from None
 
-    async def _open(self, candidate: Candidate) -> Ends:
+    async def _open(self, candidate: Candidate) -> Reached:
+        if candidate.ailing is not None:
+            raise Refused(
+                f"[PR03] could not find a good candidate: machine {candidate.machine_id} "
+                f"fails its check {candidate.ailing}"
+            )
         if isinstance(candidate.runs_on, Attached):
             where: tuple[str, int] | None = (candidate.runs_on.host, candidate.runs_on.port)
         else:
@@ -165,12 +188,13 @@ class Reach:
         try:
             if where is None:
                 raise ConnectionRefusedError
-            return await asyncio.open_connection(*where)
+            ends, held = await self._load.connect(candidate, where)
         except OSError:
             raise Refused(
                 f"[PC01] instance refused connection: machine {candidate.machine_id}, "
                 f"internal port {candidate.internal_port}. is your app listening on the port it was given?"
             ) from None
+        return Reached(candidate, ends, held)
 
 
 def _fits(candidate: Candidate, wanted: Wanted) -> bool:

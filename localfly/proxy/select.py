@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from localfly.check import critical
 from localfly.proxy.door import Attached, Door, apps_behind
 from localfly.world import App, Machine, World
 
 TLS_PORTS = frozenset((443, 4443))  # of an attached backend, whose handlers nobody states
 RAW: frozenset[str] = frozenset()
+SOFT_LIMIT = 20  # of concurrent requests, for a service that names none
 
 
 class Refused(Exception):  # noqa: N818 - reads as the sentence it is
@@ -40,10 +42,13 @@ class Candidate:
     can_be_woken: bool
     runs_on: Machine | Attached
     http_options: Mapping[str, Any] = field(default_factory=dict)  # of the public port
+    soft_limit: int = SOFT_LIMIT
+    hard_limit: int | None = None
+    ailing: str | None = None  # the service's check that fails, if one does
 
     @property
     def is_running(self) -> bool:
-        """Whether a connection can be tried now."""
+        """Whether its machine is up, be it well or not."""
         return isinstance(self.runs_on, Attached) or self.runs_on.state == "started"
 
 
@@ -78,7 +83,10 @@ class Selection:
         return self._world.apps.get(behind[0]) if behind else None
 
     def serving(self, app: App, public_port: int) -> list[Candidate]:
-        """Everything of an app that serves this public port over TCP, in this proxy's region first."""
+        """Everything of an app that serves this public port over TCP, in this proxy's region first.
+
+        A cordoned machine counts as one without services.
+        """
         found = [
             Candidate(
                 app=app,
@@ -94,10 +102,12 @@ class Selection:
             if (backend.app, backend.org, backend.public_port) == (app.name, app.org.slug, public_port)
         ]
         for machine in app.living():
-            for service in machine.services:
+            if machine.is_cordoned:
+                continue
+            for at, service in enumerate(machine.services):
                 port = _port_of(service, public_port)
                 if port is not None:
-                    found.append(_candidate(machine, service, port))
+                    found.append(_candidate(machine, at, service, port))
                     break
         return sorted(found, key=lambda candidate: candidate.region != self.region)
 
@@ -120,7 +130,14 @@ class Selection:
         return target
 
 
-def _candidate(machine: Machine, service: Mapping[str, Any], port: Mapping[str, Any]) -> Candidate:
+def services_of(machine: Machine) -> list[Candidate]:
+    """All services of a machine, whatever their public ports."""
+    return [_candidate(machine, at, service, {}) for at, service in enumerate(machine.services)]
+
+
+def _candidate(machine: Machine, at: int, service: Mapping[str, Any], port: Mapping[str, Any]) -> Candidate:
+    limits = service.get("concurrency") or {}
+    ailing = next((check.name for check in critical(machine) if check.service in (None, at)), None)
     return Candidate(
         app=machine.app,
         machine_id=machine.id,
@@ -131,6 +148,9 @@ def _candidate(machine: Machine, service: Mapping[str, Any], port: Mapping[str, 
         can_be_woken=service.get("autostart") is True,
         runs_on=machine,
         http_options=port.get("http_options") or {},
+        soft_limit=limits.get("soft_limit") or SOFT_LIMIT,
+        hard_limit=limits.get("hard_limit") or None,
+        ailing=ailing,
     )
 
 
