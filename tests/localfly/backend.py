@@ -5,6 +5,7 @@ Answers for nothing of the product; the proxy's tests attach it in the place of 
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -112,6 +113,13 @@ def replaying(value: str, *more: tuple[str, str]) -> Answer:
     """A router that answers everything with this `fly-replay`, beside things that no client may see."""
     headers = [("fly-replay", value), ("set-cookie", "router=secret"), ("content-length", "9"), *more]
     return lambda _: Says(307, headers, b"not yours")
+
+
+def replaying_json(document: object) -> Answer:
+    """A router that answers everything with this replay in its JSON form."""
+    text = document if isinstance(document, bytes) else json.dumps(document).encode()
+    headers = [("content-type", "application/vnd.fly.replay+json"), ("set-cookie", "router=secret")]
+    return lambda _: Says(200, [*headers, ("content-length", str(len(text)))], text)
 
 
 def saying(text: str, *headers: tuple[str, str]) -> Answer:
