@@ -1,6 +1,7 @@
 """Programs that run for as long as a block of code, and free ports for them.
 
-Answers for ending what it started. Which programs, and what their words mean, is `demo`'s.
+Answers for ending what it started, also when it is killed itself. Which programs, and what their words mean,
+is `demo`'s.
 """
 
 import asyncio
@@ -15,6 +16,12 @@ from pathlib import Path
 from typing import Any
 
 GRACE_S = 15  # from SIGTERM to SIGKILL
+
+# Each program has a keeper beside it, which reads what nobody writes: only we hold the other end, so should
+# we be killed, it ends the program's group. The program begins when its keeper is there, else never.
+GATED = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
+ENDING = f'kill -TERM "-$1" && sleep {GRACE_S} && kill -KILL "-$1"'
+KEEPER = ("/bin/sh", "-c", f"read -r _; {ENDING}", "sh")
 
 
 class EndedError(Exception):
@@ -52,26 +59,52 @@ class Program:
 async def program(name: str, argv: list[str], env: dict[str, str], log: Path) -> AsyncIterator[Program]:
     """Run a program for as long as the block; it sees no Ctrl-C, and is gone afterwards."""
     process = await asyncio.create_subprocess_exec(
-        *argv,
+        *(*GATED, *argv),
         env=env,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
         limit=1 << 20,
     )
+    async with _kept(process.pid):
+        try:
+            assert process.stdin  # noqa: S101 (started with a pipe)
+            process.stdin.write(b"\n")
+            process.stdin.close()
+            yield Program(name, process, log)
+        finally:
+            await _end(process)
+
+
+@contextlib.asynccontextmanager
+async def _kept(group: int) -> AsyncIterator[None]:
+    """Should we be killed during the block, the process group ends all the same."""
+    keeper = await asyncio.create_subprocess_exec(
+        *(*KEEPER, str(group)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
-        yield Program(name, process, log)
+        yield
     finally:
         with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            async with asyncio.timeout(GRACE_S):
-                await process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            keeper.kill()
+        await keeper.wait()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(GRACE_S):
             await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
 
 
 async def first(*coroutines: Coroutine[Any, Any, Any]) -> None:

@@ -76,17 +76,21 @@ async def test_while_it_runs_saved_files_move_routes_and_lost_machines_come_back
 
         async with demo.api() as api:
 
-            async def machines() -> list[dict[str, Any]]:
-                found: list[dict[str, Any]] = (await api.get("/v1/apps/acme-bob/machines")).json()
-                return [each for each in found if each["state"] == "started"]
+            async def app() -> dict[str, Any]:
+                world: dict[str, Any] = (await api.get("/_localfly/world")).raise_for_status().json()
+                return dict(world["apps"]["acme-bob"])
 
-            (lost,) = await machines()
+            async def machines() -> list[dict[str, Any]]:
+                return [each for each in (await app())["machines"] if each["state"] == "started"]
+
+            (lost,), (volume,) = await machines(), (await app())["volumes"]
             gone = await api.delete(f"/v1/apps/acme-bob/machines/{lost['id']}", params={"force": "true"})
             assert gone.status_code == 200
             bob.write_text(good, "utf-8")
             await wire.until(lambda: nobody_is(lost, machines), what="the machine is gone")
             (new,) = await wire.until(machines, within_s=30, what="bob's machine is back")
-        assert new["config"]["mounts"][0]["volume"] == lost["config"]["mounts"][0]["volume"]
+            (kept,) = (await app())["volumes"]
+        assert (kept["id"], kept["machine_id"]) == (volume["id"], new["id"])
         await wire.until(lambda: answers(200, "bob.localhost", port), within_s=10, what="bob is routed again")
 
 
@@ -150,3 +154,14 @@ async def test_when_a_program_dies_the_demo_says_so_and_ends(tmp_path: Path) -> 
         assert re.match(r"demo: reconciler ended with status -9", demo.program.err[-1])
         assert len(demo.program.err) == 1
         assert wire.living(programs) == frozenset()
+
+
+@pytest.mark.wire
+async def test_when_the_demo_is_killed_its_programs_end_as_well(tmp_path: Path) -> None:
+    """`kill -9` leaves no process behind: neither the two programs nor the machines."""
+    async with demo_run(tmp_path) as demo:
+        await converged(demo)
+        programs = wire.family(demo.program.pid)
+        assert any("reconciler run" in wire.command(pid) for pid in programs)
+        demo.program.send(signal.SIGKILL)
+        await wire.until(lambda: not wire.living(programs), within_s=30, what="everything has ended")
