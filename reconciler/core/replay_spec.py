@@ -69,10 +69,10 @@ class ReplaySpec(Strict):
     """On what terms Fly's proxy carries replays out."""
 
     timeout: Timeout = Field(
-        default="none", description="How long Fly tries to reach the app, 100ms to 60s; none: as Fly does."
+        default="15s", description="How long Fly tries to reach the app, 100ms to 60s; none: as Fly does."
     )
     fallback: Literal["force_self", "prefer_self", "none"] = Field(
-        default="none",
+        default="force_self",
         description="Who answers when that fails: the router's own machine, any of the router's, or nobody.",
     )
     region: RegionChoice | None = Field(

@@ -34,7 +34,7 @@ def table(*members: Member, **changes: Any) -> Table:
         "domains": ("example.com",),
         "reserved": ("admin",),
         "listener_apps": ("acme-router",),
-        "replay": ReplaySpec(timeout="none", fallback="none"),
+        "replay": ReplaySpec(),
         "revision": 7,
     }
     return build(members, **{**fields, **changes})
@@ -48,7 +48,7 @@ def reason(entry: Entry) -> str:
 def test_a_serving_app_is_routed_by_host_and_by_name_with_its_machines() -> None:
     made = table(member())
     route = Route("acme-alice", {"web-0": "id-alice"})
-    assert made == Table(7, {"alice.example.com": route}, {"alice": route})
+    assert made == Table(7, {"alice.example.com": route}, {"alice": route}, Terms(15_000, "force_self"))
 
 
 def test_hosts_are_lower_case_without_a_final_dot() -> None:
@@ -129,6 +129,7 @@ def test_a_host_that_two_documents_want_leads_to_neither() -> None:
 @pytest.mark.parametrize(
     ("said", "terms"),
     [
+        ({}, Terms(15_000, "force_self")),
         ({"timeout": "none", "fallback": "none"}, Terms()),
         (
             {"timeout": "8s", "fallback": "prefer_self", "region": ["eu", "any"]},
