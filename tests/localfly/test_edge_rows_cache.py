@@ -220,7 +220,7 @@ async def test_row_36_a_client_may_skip_the_cache_only_where_that_is_allowed(
 
 @pytest.mark.parametrize("form", ["header", "json"])
 async def test_row_36_a_target_invalidates_what_led_to_it(form: str) -> None:
-    """Its replay back to the router's app, with the word for it, asks the router anew; its new answer stays."""
+    """Its replay back to the router's app, with the word for it, has the router asked anew."""
     home = "alice"
 
     def route(saw: Saw) -> Says:
