@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 CLOSE_S = 1e-6  # unix seconds in a float are this coarse; an event loop may be that much early
+FEW = 1000  # timers that are not worth tidying up
 TURNS = 12  # of the event loop, until everything that a due timer set off has come to rest
 
 
@@ -38,8 +39,10 @@ class Clock:
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
         self._ahead_s = 0.0
-        self._frozen_at: float | None = None
+        self._is_frozen = False
+        self._still_at: float | None = None  # while frozen, or while it is being advanced
         self._timers: list[tuple[float, int, Timer]] = []
+        self._crowded = FEW
         self._numbers = itertools.count()
         self._alarm: asyncio.TimerHandle | None = None
         self._working = 0
@@ -48,17 +51,23 @@ class Clock:
         self._advancing = asyncio.Lock()
 
     def __call__(self) -> float:
-        return self._wall() + self._ahead_s if self._frozen_at is None else self._frozen_at
+        return self._wall() + self._ahead_s if self._still_at is None else self._still_at
 
     @property
     def is_frozen(self) -> bool:
-        """Whether it stands still."""
-        return self._frozen_at is not None
+        """Whether it stands still until `thaw()`."""
+        return self._is_frozen
 
     @property
-    def ahead_s(self) -> float:
-        """How far it is ahead of the wall's time; negative after a freeze."""
-        return self() - self._wall()
+    def standing(self) -> tuple[float, float | None]:
+        """How far it is ahead of the wall, in seconds, and where it is frozen: for `resume_at`."""
+        return self._ahead_s, self._still_at if self._is_frozen else None
+
+    def resume_at(self, standing: tuple[float, float | None]) -> None:
+        """Stand as a clock stood before localfly was started again; running, it has gone on meanwhile."""
+        self._ahead_s, self._still_at = standing
+        self._is_frozen = self._still_at is not None
+        self._set_alarm()
 
     async def sleep(self, seconds: float) -> None:
         """Wait until that much of this clock's time has passed."""
@@ -93,6 +102,10 @@ class Clock:
 
     def call_at(self, at: float, callback: Callable[[], None]) -> Timer:
         """Call back at that moment, from the event loop; never from inside this call."""
+        if len(self._timers) > self._crowded:  # most of them may have been cancelled
+            self._timers = [entry for entry in self._timers if entry[2].callback is not None]
+            heapq.heapify(self._timers)
+            self._crowded = max(2 * len(self._timers), FEW)
         timer = Timer(callback)
         heapq.heappush(self._timers, (at, next(self._numbers), timer))
         if self._timers[0][2] is timer:
@@ -113,38 +126,41 @@ class Clock:
 
     def freeze(self) -> None:
         """Stand still until `thaw()`; waits wait on, unless advanced to."""
-        if self._frozen_at is None:
-            self._frozen_at = self()
-            self._set_alarm()
+        self._is_frozen = True
+        self._halt()
 
     def thaw(self) -> None:
         """Run again, from where it stands."""
-        if self._frozen_at is not None:
-            self._ahead_s = self._frozen_at - self._wall()
-            self._frozen_at = None
-            self._set_alarm()
+        self._is_frozen = False
+        if not self._advancing.locked():
+            self._run()
 
     async def advance(self, seconds: float) -> None:
         """Move forward; everything due on the way happens at its moment, one moment after the other."""
         async with self._advancing:
-            was_frozen = self.is_frozen
-            self.freeze()
+            self._halt()
             goal = self() + seconds
             try:
                 await self._rest()
                 while (at := self._next()) is not None and at <= goal:
-                    self._frozen_at = max(at, self())
+                    self._still_at = max(at, self())
                     self._fire()
                     await self._rest()
-                self._frozen_at = goal
+                self._still_at = goal
             finally:
-                if not was_frozen:
-                    self.thaw()
+                if not self._is_frozen:
+                    self._run()
 
-    def set_ahead(self, seconds: float) -> None:
-        """Be that far ahead of the wall from now on: for a world that is read back from its folder."""
-        self._ahead_s = seconds
-        self._set_alarm()
+    def _halt(self) -> None:
+        if self._still_at is None:
+            self._still_at = self()
+            self._set_alarm()
+
+    def _run(self) -> None:
+        if self._still_at is not None:
+            self._ahead_s = self._still_at - self._wall()
+            self._still_at = None
+            self._set_alarm()
 
     async def _rest(self) -> None:
         """Let everything that was set off go as far as it goes without time passing."""
@@ -176,7 +192,7 @@ class Clock:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        if not self.is_frozen and (at := self._next()) is not None:
+        if self._still_at is None and (at := self._next()) is not None:
             loop = asyncio.get_running_loop()
             self._alarm = loop.call_later(max(at - self(), 0), self._ring)
 

@@ -4,6 +4,7 @@ Answers for what is said and heard on the wire. When, and for which port, is `ch
 """
 
 import asyncio
+import os
 import ssl
 
 import h11
@@ -24,8 +25,10 @@ async def probe(check: Check, host: str, port: int) -> Outcome:
             ssl=_tls(check) if check.is_tls else None,
             server_hostname=(check.tls_server_name or "localhost") if check.is_tls else None,
         )
-    except (OSError, ssl.SSLError) as error:
-        return "critical", f"connect: {(error.strerror or str(error)).lower()}"
+    except ssl.SSLError as error:
+        return "critical", f"tls: {error.reason or error}"
+    except OSError as error:
+        return "critical", f"connect: {os.strerror(error.errno or 0).lower()}"
     try:
         if check.type == "tcp":
             return "passing", "Success"

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -220,6 +221,136 @@ async def test_a_config_that_would_run_something_else_is_refused(config: dict[st
         assert machine.events[-1].request
         assert "localfly does not imitate config." in machine.events[-1].request["error"]
         assert at.said == []
+
+
+COUNTS = """
+import signal, sys, time
+count = 0
+while True:
+    count += 1
+    print(count, flush=True)
+    time.sleep(0.02)
+"""
+
+
+@pytest.mark.wire
+async def test_a_suspended_process_stands_still_and_goes_on_where_it_stood() -> None:
+    """SIGSTOP to its group, SIGCONT at the start: one process, one memory, no second boot."""
+    async with house(COUNTS) as at:
+        machine = await at.machine()
+        await until(lambda: at.said)
+        children = family(os.getpid())
+        at.lifecycle.suspend(machine)
+        assert await at.lifecycle.until(machine, lambda m: m.state == "suspended", timeout_s=8)
+        await until(lambda: _states(children) >= {"T"})
+        await at.lifecycle.start(machine)
+        asleep_at = len(at.said)
+        await until(lambda: len(at.said) > asleep_at + 3)
+        assert at.said == [str(number) for number in range(1, len(at.said) + 1)]
+
+
+@pytest.mark.wire
+async def test_a_suspended_process_is_stopped_without_being_woken() -> None:
+    """Its memory is dropped: it is killed where it stands, whatever the config's signal and timeout."""
+    async with house(POLITE) as at:
+        machine = await at.machine(stop_config={"signal": "SIGTERM", "timeout": "1m"})
+        await until(lambda: at.said)
+        at.lifecycle.suspend(machine)
+        assert await at.lifecycle.until(machine, lambda m: m.state == "suspended", timeout_s=8)
+        assert (await at.stopped(machine))["exit_code"] == 128 + signal.SIGKILL
+
+
+@pytest.mark.wire
+async def test_a_signal_is_the_process_own_business() -> None:
+    """It ends of it as it likes, and the exit is its own, not a stop that was asked for."""
+    async with house(POLITE) as at:
+        machine = await at.machine(restart={"policy": "no"})
+        await until(lambda: at.said)
+        at.lifecycle.signal(machine, "SIGTERM")
+        assert await at.lifecycle.until(machine, lambda m: m.state == "stopped", timeout_s=8)
+        assert (at.exits(machine)[-1]["exit_code"], at.exits(machine)[-1]["requested_stop"]) == (8, False)
+
+
+@pytest.mark.wire
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 0), ("SIGKILL", 137), ("SIGHUP", 129)])
+async def test_the_guest_ends_of_a_signal_like_a_small_server(name: str, code: int) -> None:
+    """Politely asked it exits with 0, otherwise with what the signal makes of a process."""
+    async with house(POLITE) as at:
+        machine = await at.machine(image="guest", restart={"policy": "no"})
+        at.lifecycle.signal(machine, name)
+        assert await at.lifecycle.until(machine, lambda m: m.state == "stopped", timeout_s=8)
+        assert at.exits(machine)[-1]["exit_code"] == code
+
+
+@pytest.mark.wire
+async def test_the_guest_remembers_over_a_suspend_and_forgets_over_a_stop() -> None:
+    """It counts the requests that it served since it booted."""
+    async with house(POLITE) as at, httpx.AsyncClient() as client:
+        machine = await at.machine(image="guest")
+
+        async def served() -> int:
+            where = at.lifecycle.runtime.address(machine.id, 8080)
+            assert where
+            count: int = (await client.get(f"http://{where[0]}:{where[1]}/")).json()["served"]
+            return count
+
+        counts = [await served(), await served()]
+        at.lifecycle.suspend(machine)
+        assert await at.lifecycle.until(machine, lambda m: m.state == "suspended", timeout_s=8)
+        hidden = at.lifecycle.runtime.address(machine.id, 8080)
+        await at.lifecycle.start(machine)
+        counts.append(await served())
+        await at.stopped(machine)
+        await at.lifecycle.start(machine)
+        assert (hidden, [*counts, await served()]) == (None, [1, 2, 3, 1])
+
+
+CHECKED = """
+import http.server, os
+class Mood(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response({"/up": 200, "/busy": 429}.get(self.path, 500)); self.end_headers()
+        self.wfile.write(b"I am " + self.headers["x-who"].encode())
+    def log_message(self, *_): pass
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Mood).serve_forever()
+"""
+
+
+@pytest.mark.wire
+async def test_checks_ask_the_real_port() -> None:
+    """By connecting, or by one request whose status and body are shown; silence is no answer."""
+    often = {"port": 8080, "interval": "50ms", "grace_period": "0s"}
+    asks = {"headers": [{"name": "x-who", "values": ["checked"]}], "type": "http", **often}
+    checks = {
+        "tcp": {"type": "tcp", **often},
+        "up": {**asks, "path": "/up"},
+        "busy": {**asks, "path": "/busy"},
+        "down": {**asks, "path": "/down"},
+        "deaf": {"type": "tcp", **often, "port": 9090},
+    }
+    async with house(CHECKED) as at:
+        machine = await at.machine(checks=checks)
+        await until(lambda: "up" in machine.checks and machine.checks["up"].status == "passing")
+        await until(lambda: len(machine.checks) == 5 and machine.checks["busy"].status == "warning")
+        found = {name: (result.status, result.output) for name, result in machine.checks.items()}
+        where = at.lifecycle.runtime.address(machine.id, 8080)
+        assert where
+        url = f"http://{where[0]}:{where[1]}"
+        assert found == {
+            "tcp": ("passing", "Success"),
+            "up": ("passing", f"HTTP GET {url}/up: 200 Output: I am checked"),
+            "busy": ("warning", f"HTTP GET {url}/busy: 429 Output: I am checked"),
+            "down": ("critical", f"HTTP GET {url}/down: 500 Output: I am checked"),
+            "deaf": ("critical", "connect: connection refused"),
+        }
+
+
+def _states(pids: frozenset[int]) -> set[str]:
+    """The one-letter states of processes, as `ps` has them."""
+    asked = subprocess.run(
+        ["ps", "-o", "stat=", "-p", ",".join(map(str, pids))], check=False, capture_output=True, text=True
+    )
+    return {line[0] for line in asked.stdout.split()}
 
 
 @pytest.mark.wire
