@@ -34,6 +34,11 @@ class Guest:
         self._served = 0
         self._connections: set[asyncio.Task[None]] = set()
 
+    @property
+    def ports(self) -> dict[int, int]:
+        """Its ports on this laptop by internal port."""
+        return {port: server.sockets[0].getsockname()[1] for port, server in self._servers.items()}
+
     async def start(self) -> None:
         """Listen for every internal port; raises OSError, and leaves nothing open, when that fails.
 

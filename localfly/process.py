@@ -94,6 +94,16 @@ class Process:
         port = self._ports.get(internal_port)
         return ("127.0.0.1", port) if port else None
 
+    @property
+    def ports(self) -> dict[int, int]:
+        """Its ports on this laptop by internal port."""
+        return self._ports
+
+    @property
+    def group(self) -> int | None:
+        """The id of its process group, once started."""
+        return self._process.pid if self._process else None
+
     async def start(self, watchdog: Watchdog) -> None:
         """Run the command; raises CannotStart; raising or cancelled it leaves nothing running."""
         refuse_what_is_not_imitated(self._machine)

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 
 from localfly.guest import Guest
+from localfly.inside import Inside, Where
 from localfly.lifecycle import CannotStart
 from localfly.process import FATAL, Process, Watchdog
 from localfly.proxy.door import BadFlag
@@ -38,6 +39,7 @@ class LaptopRuntime:
         self._running: dict[str, Guest | Process] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._watchdog = Watchdog()
+        self.inside = Inside(self._watchdog, self._where)
 
     async def start(self, machine: Machine) -> None:
         """Run it and return when it is up: the guest listens, the process is started."""
@@ -58,6 +60,7 @@ class LaptopRuntime:
 
     async def stop(self, machine: Machine, *, signal: str, timeout_s: float) -> int:
         """Signal it, kill it after `timeout_s`, return its exit code when all is gone; idempotent."""
+        self.inside.end(machine.id)
         running = self._running.get(machine.id)
         if isinstance(running, Process):
             code = await running.stop(signal_name=signal, timeout_s=timeout_s)
@@ -70,6 +73,7 @@ class LaptopRuntime:
 
     async def suspend(self, machine: Machine) -> None:
         """Stop its process where it stands, or silence its guest; both keep their memory."""
+        self.inside.end(machine.id)
         running = self._running.get(machine.id)
         if isinstance(running, Process):
             running.suspend()
@@ -108,6 +112,8 @@ class LaptopRuntime:
                 await running.stop(signal_name="SIGKILL", timeout_s=0)
             else:
                 await running.stop()
+        for machine_id in self._running:
+            self.inside.end(machine_id)
         self._running.clear()
         await self._watchdog.close()
 
@@ -115,7 +121,13 @@ class LaptopRuntime:
         await guest.stop()
         self._has_exited(machine_id, code)
 
+    def _where(self, machine_id: str) -> Where | None:
+        running = self._running.get(machine_id)
+        group = running.group if isinstance(running, Process) else None
+        return None if running is None else Where(running.ports, group)
+
     def _has_exited(self, machine_id: str, code: int) -> None:
+        self.inside.end(machine_id)
         self._running.pop(machine_id, None)
         self._exited(machine_id, code)
 

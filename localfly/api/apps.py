@@ -1,6 +1,7 @@
-"""Apps: list, create, read, delete, and the addresses an app is reached at.
+"""Apps: list, create, read, delete (contract §3).
 
-Answers for contract §3 and the reading half of §12. Allocating addresses is not imitated: doors make them.
+Answers for the App object and the rules of names. Addresses, certificates and tokens of an app are
+`addresses`', `certificates`' and `tokens`'.
 """
 
 import re
@@ -10,7 +11,6 @@ from starlette.responses import Response
 
 from localfly.api.answer import empty, ok
 from localfly.api.call import UNIMITATED, Body, Call, flag
-from localfly.moment import rfc3339
 from localfly.refusal import Invalid, NameTaken, Unprocessable
 from localfly.world import DEFAULT_NETWORK, App
 
@@ -35,7 +35,8 @@ async def list_apps(call: Call) -> Response:
     if "org_slug" not in query:
         raise Invalid("org_slug is required")
     org = call.org(query["org_slug"])
-    apps = [app_json(app) for app in call.world.apps.values() if app.org is org]
+    listed = [app for app in call.world.apps.values() if app.org is org and call.consistency.lists(app)]
+    apps = [app_json(app) for app in listed]
     return ok({"apps": apps, "total_apps": len(apps)})
 
 
@@ -70,31 +71,10 @@ async def show(call: Call) -> Response:
 async def delete(call: Call) -> Response:
     """Its machines, volumes and secrets go with it; finished some time after this answer."""
     force = flag(call.query("force"), "force")
-    call.lifecycle.delete_app(call.app(), force=force)
-    return empty(202)
-
-
-async def list_addresses(call: Call) -> Response:
-    """The addresses of an app: one per door that leads to it."""
-    call.query()
     app = call.app()
-    ips = [
-        {
-            "ip": address.ip,
-            "region": address.region,
-            "service_name": "",
-            "shared": address.is_shared,
-            "egress": False,
-            "created_at": rfc3339(address.created_at),
-            "network": address.network
-            and {
-                "name": "" if address.network == DEFAULT_NETWORK else address.network,
-                "org_slug": address.org or app.org.slug,
-            },
-        }
-        for address in app.addresses
-    ]
-    return ok({"ips": ips})
+    call.org(app.org.slug)  # a deploy token may empty its app and not delete it
+    call.lifecycle.delete_app(app, force=force)
+    return empty(202)
 
 
 def app_json(app: App) -> dict[str, Any]:

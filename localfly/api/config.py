@@ -49,6 +49,68 @@ class Init(Body):
     kernel_args: Unimitated = None
 
 
+class HttpHeader(Body):
+    """A header that a check sends, once per value."""
+
+    name: Text
+    values: list[str]
+
+
+class ServiceCheck(Body):
+    """A health check of a service; without `port`, of its internal port."""
+
+    type: Literal["tcp", "http"]
+    port: Port | None = None
+    interval: Duration | None = None
+    timeout: Duration | None = None
+    grace_period: Duration | None = None
+    method: Annotated[str, Field(pattern="^[A-Za-z]+$")] | None = None
+    path: Annotated[str, Field(pattern="^/")] | None = None
+    protocol: Literal["http", "https"] | None = None
+    tls_server_name: str | None = None
+    tls_skip_verify: bool | None = None
+    headers: list[HttpHeader] | None = None
+
+
+class Check(ServiceCheck):
+    """A health check of the machine; a readiness check that fails keeps traffic away."""
+
+    port: Port
+    kind: Literal["informational", "readiness"] | None = None
+
+
+HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+HeaderValue = Annotated[str, Field(pattern=r"^([!-~]([ -~]*[!-~])?)?$")]
+
+
+class ReplayCache(Body):
+    """For how long a replay is remembered, and by what of a request."""
+
+    path_prefix: str | None = None
+    ttl_seconds: Annotated[int, Field(ge=10)]
+    type: Literal["cookie", "header"]
+    name: HeaderName
+    allow_bypass: bool | None = None
+
+
+class ResponseOptions(Body):
+    """What happens to an answer's headers: set, or with false removed."""
+
+    headers: dict[HeaderName, Literal[False] | HeaderValue | list[HeaderValue]] | None = None
+    pristine: bool | None = None
+
+
+class HttpOptions(Body):
+    """How the proxy treats HTTP on a port."""
+
+    replay_cache: list[ReplayCache] | None = None
+    compress: Unimitated = None
+    h2_backend: Unimitated = None
+    idle_timeout: Unimitated = None
+    headers_read_timeout: Unimitated = None
+    response: ResponseOptions | None = None
+
+
 class ServicePort(Body):
     """A public port, or a range of them, with its handlers."""
 
@@ -58,12 +120,12 @@ class ServicePort(Body):
     handlers: list[Literal["http", "tls"]] | None = None
     force_https: bool | None = None
     tls_options: Unimitated = None
-    http_options: Unimitated = None
+    http_options: HttpOptions | None = None
     proxy_proto_options: Unimitated = None
 
 
 class Concurrency(Body):
-    """Load limits: kept and echoed; the stand-in's proxy has no load to shed."""
+    """Load limits: above the soft one the proxy looks for another machine, above the hard one it must."""
 
     type: Literal["connections", "requests"] | None = None
     soft_limit: Annotated[int, Field(ge=0)] | None = None
@@ -80,7 +142,7 @@ class Service(Body):
     protocol: Literal["tcp"]
     internal_port: Port
     ports: list[ServicePort] | None = None
-    checks: Unimitated = None
+    checks: list[ServiceCheck] | None = None
     concurrency: Concurrency | None = None
     autostart: bool | None = None
     autostop: Annotated[Literal["off", "stop", "suspend"] | StrictBool | None, AfterValidator(_autostop)] = (
@@ -136,10 +198,10 @@ class Config(Body):
     stop_config: StopConfig | None = None
     auto_destroy: bool | None = None
     processes: Unimitated = None
-    checks: Unimitated = None
+    checks: dict[str, Check] | None = None
+    schedule: Literal["hourly", "daily", "weekly", "monthly", ""] | None = None
+    standbys: list[str] | None = None
     files: Unimitated = None
-    schedule: Unimitated = None
-    standbys: Unimitated = None
     statics: Unimitated = None
     metrics: Unimitated = None
     dns: Unimitated = None
@@ -162,6 +224,8 @@ def echoed(submitted: dict[str, Any]) -> dict[str, Any]:
     """
     config = shaped(_Submission, {"config": submitted}).config
     _check_services(config.services or [])
+    if config.standbys and config.services:
+        raise Invalid("invalid field 'config.standbys': a standby has no services")
     stop_ns = duration_ns((config.stop_config and config.stop_config.timeout) or "0s")
     if stop_ns > MAX_STOP_NS:
         raise Invalid("invalid stop_config.timeout, cannot exceed 5 minutes")
@@ -171,6 +235,11 @@ def echoed(submitted: dict[str, Any]) -> dict[str, Any]:
     echo["dns"] = {}
     metadata = {key: value for key, value in echo.pop("metadata", {}).items() if value}
     return {**echo, "metadata": metadata} if metadata else echo
+
+
+def as_submitted(submitted: dict[str, Any]) -> dict[str, Any]:
+    """A config that `echoed` took, as it was submitted: without defaults, durations as text."""
+    return shaped(_Submission, {"config": submitted}).config.model_dump(exclude_none=True)
 
 
 def _check_services(services: list[Service]) -> None:

@@ -19,18 +19,26 @@ def machine_json(
         "name": machine.name,
         "state": machine.state,
         "region": machine.region,
-        "image_ref": image_ref(machine.config["image"]),
+        "image_ref": image_ref(machine.config["image"]) if machine.host_status == "ok" else {},
         "instance_id": machine.instance_id,
         "private_ip": machine.private_ip,
         "created_at": rfc3339(machine.created_at),
         "updated_at": rfc3339(machine.updated_at),
-        "cordoned": False,
+        "cordoned": machine.is_cordoned,
     }
     if not is_summary:
-        shown["config"] = machine.config
+        shown |= {"config": machine.config} if machine.host_status == "ok" else _what_is_known(machine)
         shown["events"] = [event_json(event) for event in reversed(machine.events)]
-        shown["checks"] = []
-        shown["host_status"] = "ok"
+        shown["checks"] = [
+            {
+                "name": name,
+                "status": result.status,
+                "output": result.output,
+                "updated_at": rfc3339(result.updated_at),
+            }
+            for name, result in sorted(machine.checks.items())
+        ]
+        shown["host_status"] = machine.host_status
     held = lease.held(machine, leases_at) if leases_at is not None else None
     if held is not None:
         shown["lease"] = {
@@ -39,6 +47,11 @@ def machine_json(
             "expires_at": int(held.expires_at),
         }
     return shown
+
+
+def _what_is_known(machine: Machine) -> dict[str, Any]:
+    """A host that does not answer leaves a partial config, and none in its proper place."""
+    return {"incomplete_config": {name: machine.config.get(name) for name in ("image", "guest", "metadata")}}
 
 
 def event_json(event: Event) -> dict[str, Any]:

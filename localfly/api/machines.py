@@ -1,7 +1,7 @@
-"""Machines: create, list, read, update, start, stop, destroy, events and versions (contract §4).
+"""Machines: create, list, read, update, destroy, events and versions (contract §4).
 
-Answers for what a request must hold and which refusal comes first. States are `lifecycle`'s, the config's
-form is `config`'s, the Machine object `machine_json`'s.
+Answers for what a request must hold and which refusal comes first. Starting and stopping are `running`'s,
+states `lifecycle`'s, the config's form is `config`'s, the Machine object `machine_json`'s.
 """
 
 from collections.abc import Mapping
@@ -13,11 +13,10 @@ from starlette.responses import Response
 from localfly import lease, region
 from localfly.api.answer import ok
 from localfly.api.call import UNIMITATED, Body, Call, flag, whole_number
-from localfly.api.config import Duration, Signal, echoed
+from localfly.api.config import as_submitted, echoed
 from localfly.api.machine_json import event_json, machine_json
 from localfly.api.secrets import check_secrets_version
 from localfly.identity import Ids
-from localfly.moment import duration_s
 from localfly.refusal import FailedPrecondition, Invalid, NameHeld, NotFound
 from localfly.world import App, Machine, Secret, Volume
 
@@ -51,7 +50,7 @@ class LaunchMachine(Body):
     min_secrets_version: int | None = None
     skip_launch: bool | None = None
     skip_secrets: bool | None = None
-    skip_service_registration: Annotated[Any, UNIMITATED] = None
+    skip_service_registration: bool | None = None
     lsvd: Annotated[Any, UNIMITATED] = None
 
 
@@ -70,14 +69,6 @@ class UpdateMachine(LaunchMachine):
     current_version: str | None = None
 
 
-class StopMachine(Body):
-    """Fly's Go client sends the id too."""
-
-    signal: Signal | None = None
-    timeout: Duration | None = None
-    id: str | None = None
-
-
 async def list_machines(call: Call) -> Response:
     """All machines of an app that pass every filter, as a bare array."""
     prefix = "metadata."
@@ -85,17 +76,25 @@ async def list_machines(call: Call) -> Response:
     states = _states(query)
     tags = {name.removeprefix(prefix): value for name, value in query.items() if name.startswith(prefix)}
     show_destroyed = flag(query, "include_deleted") or (states is not None and "destroyed" in states)
+    late = call.consistency
     found = [
         machine
         for machine in call.app().machines.values()
-        if (show_destroyed or machine.state != "destroyed")
+        if (show_destroyed or machine.state != "destroyed" or late.lists_gone(machine))
+        and late.lists(machine)
         and query.get("region", machine.region) == machine.region
         and (states is None or machine.state in states)
         and tags.items() <= (machine.config.get("metadata") or {}).items()
     ]
     held_at = call.world.clock() if flag(query, "include_leases") else None
     is_summary = flag(query, "summary")
-    return ok([machine_json(machine, leases_at=held_at, is_summary=is_summary) for machine in found])
+    return ok(
+        [
+            machine_json(machine, leases_at=held_at, is_summary=is_summary)
+            | ({"state": "destroying"} if late.lists_gone(machine) else {})
+            for machine in found
+        ]
+    )
 
 
 async def create(call: Call) -> Response:
@@ -118,10 +117,11 @@ async def create(call: Call) -> Response:
         name=name,
         region=where,
         config=config,
-        submitted=asked.config,
+        submitted=as_submitted(asked.config),
         secrets=_injected(app, asked),
         volume=volume,
     )
+    machine.is_cordoned = bool(asked.skip_service_registration)
     call.lifecycle.launch(machine, skip_launch=bool(asked.skip_launch))
     return ok(machine_json(machine) | _leased(call, machine, asked.lease_ttl))
 
@@ -151,10 +151,12 @@ async def update(call: Call) -> Response:
     call.lifecycle.update(
         machine,
         config=config,
-        submitted=asked.config,
+        submitted=as_submitted(asked.config),
         secrets=_injected(machine.app, asked),
         skip_launch=bool(asked.skip_launch),
     )
+    if asked.skip_service_registration:
+        machine.is_cordoned = True
     return ok(machine_json(machine) | _leased(call, machine, asked.lease_ttl))
 
 
@@ -163,23 +165,6 @@ async def delete(call: Call) -> Response:
     query = call.query("force", "kill")
     machine = call.changeable_machine()
     call.lifecycle.destroy(machine, force=flag(query, "force") or flag(query, "kill"))
-    return ok({"ok": True})
-
-
-async def start(call: Call) -> Response:
-    """Ask for a start; the answer comes before it is up."""
-    call.query()
-    await call.no_body()
-    before = call.lifecycle.begin_start(call.changeable_machine())
-    return ok({"previous_state": before, "migrated": False, "new_host": ""})
-
-
-async def stop(call: Call) -> Response:
-    """Ask for a stop; the answer comes before it is down."""
-    call.query()
-    asked = await call.body(StopMachine)
-    timeout_s = None if asked.timeout is None else duration_s(asked.timeout, default_s=0)
-    call.lifecycle.stop(call.changeable_machine(), signal=asked.signal, timeout_s=timeout_s)
     return ok({"ok": True})
 
 

@@ -6,13 +6,15 @@ Answers for cursors, `updated_after` and filters. Rows come oldest change first.
 import base64
 import binascii
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.responses import Response
 
 from localfly.api.answer import ok
 from localfly.api.call import Call, flag, parsed, whole_number
-from localfly.api.volumes import volume_json, volume_state
+from localfly.api.volume_json import volume_json, volume_state
+from localfly.consistency import Consistency
 from localfly.moment import parse_rfc3339, rfc3339
 from localfly.refusal import Invalid
 from localfly.world import Machine, Volume
@@ -31,17 +33,25 @@ async def list_machines(call: Call) -> Response:
     org = call.org(call.named("org_slug"))
     states = _states(query)
     show_destroyed = flag(query, "include_deleted") or (states is not None and "destroyed" in states)
+    late, silent = call.consistency, call.consistency.missing_regions()
     rows = (
         machine
         for machine in org.machines.values()
-        if (show_destroyed or machine.state != "destroyed")
+        if (show_destroyed or machine.state != "destroyed" or late.lists_gone(machine))
+        and late.lists(machine)
+        and machine.region not in silent
         and query.get("region", machine.region) == machine.region
         and (states is None or machine.state in states)
     )
-    page, cursor = _page(rows, query)
+    page, cursor = _page(rows, query, late)
+    is_summary = flag(query, "summary")
     reply: dict[str, Any] = {
-        "machines": [_machine_row(machine, is_summary=flag(query, "summary")) for machine in page],
-        "error_regions": [],
+        "machines": [
+            _machine_row(machine, is_summary=is_summary)
+            | ({"state": "destroying"} if late.lists_gone(machine) else {})
+            for machine in page
+        ],
+        "error_regions": list(silent),
         "last_machine_id": page[-1].id if page else "",
         "last_updated_at": rfc3339(page[-1].updated_at) if page else "",
     }
@@ -50,59 +60,95 @@ async def list_machines(call: Call) -> Response:
 
 async def list_volumes(call: Call) -> Response:
     """A page of all volumes."""
-    query = call.query(*_QUERY)
+    query = call.query(*_QUERY, "summary")
     org = call.org(call.named("org_slug"))
     states = _states(query)
+    late = call.consistency
     rows = [
         volume
         for app in call.world.apps.values()
         if app.org is org
         for volume in app.volumes.values()
-        if (flag(query, "include_deleted") or volume.deleted_at is None)
+        if (flag(query, "include_deleted") or volume.deleted_at is None or late.lists_deleted(volume))
+        and late.lists(volume)
         and query.get("region", volume.region) == volume.region
         and (states is None or volume_state(volume, call.lifecycle) in states)
     ]
-    page, cursor = _page(sorted(rows, key=_position), query)
+    page, cursor = _page(sorted(rows, key=_position), query, late)
+    is_summary = flag(query, "summary")
     reply: dict[str, Any] = {
-        "volumes": [_volume_row(volume, call) for volume in page],
+        "volumes": [
+            _volume_row(volume, call, is_summary=is_summary)
+            | ({"state": "created"} if late.lists_deleted(volume) else {})
+            for volume in page
+        ],
         "last_volume_id": page[-1].id if page else "",
         "last_updated_at": rfc3339(page[-1].updated_at) if page else "",
     }
     return ok(reply | cursor)
 
 
-def _page(rows: Iterable[Row], query: Mapping[str, str]) -> tuple[list[Row], dict[str, str]]:
-    """Rows after the cursor (or the moment) up to the limit, and the cursor of the next page, if any."""
+def _page(
+    rows: Iterable[Row], query: Mapping[str, str], late: Consistency
+) -> tuple[list[Row], dict[str, str]]:
+    """Rows after the cursor (or the moment) up to the limit, and the cursor of the next page, if any.
+
+    Where answers lag a page may be empty although rows follow; its cursor leads to one that is not.
+    """
     limit = whole_number(query, "limit", default=LONGEST_PAGE)
     if not 1 <= limit <= LONGEST_PAGE:
         raise Invalid(f"invalid query parameter 'limit': must be inside range [1, {LONGEST_PAGE}]")
     after = parsed(query, "updated_after", parse_rfc3339, default=0.0)
-    start = parsed(query, "cursor", _read_cursor, default=None)
+    start = parsed(query, "cursor", _cursor, default=None)
     page: list[Row] = []
+    more: dict[str, str] = {}
     for row in rows:
-        if row.updated_at <= after if start is None else _position(row) <= start:
+        if row.updated_at <= after if start is None else not start.is_before(_position(row)):
             continue
         if len(page) == limit:
-            return page, {"next_cursor": _write_cursor(_position(page[-1]))}
+            more = {"next_cursor": Cursor(_position(page[-1])).text()}
+            break
         page.append(row)
-    return page, {}
+    is_second_try = start is not None and start.has_row
+    if page and not is_second_try and late.is_page_empty():
+        return [], {"next_cursor": Cursor(_position(page[0]), has_row=True).text()}
+    return page, more
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page begins: after a position, or with `has_row` at it."""
+
+    position: Position
+    has_row: bool = False
+
+    def is_before(self, position: Position) -> bool:
+        """Whether a row there belongs to the page or one that follows."""
+        return position > self.position or (self.has_row and position == self.position)
+
+    def text(self) -> str:
+        """As the API hands it out."""
+        at, row = self.position
+        return base64.urlsafe_b64encode(f"{at!r} {row} {self.has_row:d}".encode()).decode().rstrip("=")
+
+    @classmethod
+    def read(cls, text: str) -> "Cursor":
+        """A cursor that the API handed out; ValueError for anything else."""
+        try:
+            words = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(" ")
+        except (binascii.Error, UnicodeError) as error:
+            raise ValueError(text) from error
+        at, row, has_row = words
+        return cls((float(at), row), has_row == "1")
+
+
+def _cursor(text: str) -> Cursor | None:
+    return Cursor.read(text)
 
 
 def _position(row: Machine | Volume) -> Position:
     """Where it stands in its list; machines are kept in this order already, volumes are sorted."""
     return (row.change, "") if isinstance(row, Machine) else (row.updated_at, row.id)
-
-
-def _write_cursor(position: Position) -> str:
-    return base64.urlsafe_b64encode(f"{position[0]!r} {position[1]}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(text: str) -> Position | None:
-    try:
-        at, _, row = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise ValueError(text) from error
-    return float(at), row
 
 
 def _states(query: Mapping[str, str]) -> frozenset[str] | None:
@@ -126,6 +172,6 @@ def _machine_row(machine: Machine, *, is_summary: bool) -> dict[str, Any]:
     return row | {"config": {name: machine.config.get(name) or {} for name in _CONFIG_SHOWN}}
 
 
-def _volume_row(volume: Volume, call: Call) -> dict[str, Any]:
-    row = volume_json(volume, call.lifecycle)
+def _volume_row(volume: Volume, call: Call, *, is_summary: bool) -> dict[str, Any]:
+    row = volume_json(volume, call.lifecycle, is_summary=is_summary)
     return row | {"app_name": volume.app_name, "updated_at": rfc3339(volume.updated_at)}

@@ -1,25 +1,27 @@
-"""Volumes: create, list, read, grow, delete (contract §11).
+"""Volumes: create, fork, restore, list, read, change, grow, delete (contract §11).
 
-Answers for the requests and the Volume object. Binding and freeing are `machines`' and `lifecycle`'s.
+Answers for the requests. The Volume object is `volume_json`'s, snapshots are `snapshots`', binding is
+`machines`' and `lifecycle`'s.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from starlette.responses import Response
 
+from localfly.api import snapshots
 from localfly.api.answer import ok
-from localfly.api.call import UNIMITATED, Body, Call
+from localfly.api.call import UNIMITATED, Body, Call, flag
 from localfly.api.guest import Guest, full_guest
-from localfly.lifecycle import Lifecycle
-from localfly.moment import rfc3339
+from localfly.api.volume_json import is_listed, volume_json
 from localfly.refusal import FailedPrecondition, Invalid, NotFound, Unprocessable
 from localfly.region import NEAREST, REGIONS
-from localfly.world import Volume
+from localfly.world import App, Volume
 
-BLOCK_SIZE = 4096
-PENDING_DESTROY_S = 24 * 3600
+DEFAULT_SIZE_GB = 3
 Size = Annotated[int, Field(ge=1, le=500)]
+Retention = Annotated[int, Field(ge=1, le=60)]
 
 
 class CreateVolume(Body):
@@ -32,12 +34,12 @@ class CreateVolume(Body):
     fstype: Literal["ext4", "raw"] | None = None
     require_unique_zone: bool | None = None
     unique_zone_app_wide: bool | None = None
-    snapshot_retention: Annotated[int, Field(ge=1, le=60)] | None = None
+    snapshot_retention: Retention | None = None
     auto_backup_enabled: bool | None = None
     compute: Guest | None = None
     compute_image: Annotated[Any, UNIMITATED] = None
-    snapshot_id: Annotated[Any, UNIMITATED] = None
-    source_volume_id: Annotated[Any, UNIMITATED] = None
+    snapshot_id: str | None = None
+    source_volume_id: str | None = None
     machines_only: Annotated[Any, UNIMITATED] = None
 
 
@@ -47,12 +49,33 @@ class ExtendVolume(Body):
     size_gb: Size
 
 
+class UpdateVolume(Body):
+    """Retention counts for snapshots taken from now on."""
+
+    snapshot_retention: Retention | None = None
+    auto_backup_enabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a volume is made from."""
+
+    kind: Literal["snapshot", "volume"]
+    volume: Volume
+    size_gb: int
+
+
 async def list_volumes(call: Call) -> Response:
     """All volumes of an app, those on their way out too (`pending_destroy`)."""
-    call.query()
-    volumes = call.app().volumes.values()
+    is_summary = flag(call.query("summary"), "summary")
+    now, late = call.world.clock(), call.consistency
+    listed = [one for one in call.app().volumes.values() if is_listed(one, now) and late.lists(one)]
     return ok(
-        [volume_json(volume, call.lifecycle) for volume in volumes if is_listed(volume, call.world.clock())]
+        [
+            volume_json(volume, call.lifecycle, is_summary=is_summary)
+            | ({"state": "created"} if late.lists_deleted(volume) else {})
+            for volume in listed
+        ]
     )
 
 
@@ -61,7 +84,8 @@ async def create(call: Call) -> Response:
     call.query()
     asked = await call.body(CreateVolume)
     app = call.lasting_app()
-    region = asked.region or NEAREST
+    origin = _origin(call, app, asked)
+    region = asked.region or (origin.volume.region if origin else NEAREST)
     if region not in REGIONS:
         raise Unprocessable(f"Validation failed: Region '{region}' not found")
     if asked.compute is not None:
@@ -73,15 +97,16 @@ async def create(call: Call) -> Response:
         app_name=app.name,
         region=region,
         zone=call.world.ids.hex(4),
-        size_gb=asked.size_gb or 3,
-        is_encrypted=asked.encrypted is not False,
-        fstype=asked.fstype or "ext4",
+        size_gb=_size(asked, origin),
+        is_encrypted=origin.volume.is_encrypted if origin else asked.encrypted is not False,
+        fstype=origin.volume.fstype if origin else asked.fstype or "ext4",
         snapshot_retention=asked.snapshot_retention or 5,
         auto_backup_enabled=asked.auto_backup_enabled is not False,
         created_at=now,
         updated_at=now,
+        made_from=origin.kind if origin else "nothing",
     )
-    app.volumes[volume.id] = volume
+    call.world.add_volume(app, volume)
     return ok(volume_json(volume, call.lifecycle))
 
 
@@ -91,12 +116,24 @@ async def show(call: Call) -> Response:
     return ok(volume_json(call.volume(), call.lifecycle))
 
 
+async def update(call: Call) -> Response:
+    """Change how long snapshots are kept, and whether they are taken daily."""
+    call.query()
+    asked = await call.body(UpdateVolume)
+    volume = _lasting(call)
+    snapshots.kept_snapshots(volume, call.world)  # what was due until now was due by the old settings
+    if asked.snapshot_retention is not None:
+        volume.snapshot_retention = asked.snapshot_retention
+    if asked.auto_backup_enabled is not None:
+        volume.auto_backup_enabled = asked.auto_backup_enabled
+    volume.updated_at = call.world.clock()
+    return ok(volume_json(volume, call.lifecycle))
+
+
 async def delete(call: Call) -> Response:
     """Soft delete; refused while bound, which lasts until the machine is finally destroyed."""
     call.query()
-    volume = call.volume()
-    if volume.deleted_at is not None:
-        raise NotFound("volume not found")
+    volume = _lasting(call)
     if volume.machine_id is not None:
         raise FailedPrecondition(f"volume is currently bound to machine: {volume.machine_id}")
     volume.deleted_at = volume.updated_at = call.world.clock()
@@ -107,9 +144,7 @@ async def extend(call: Call) -> Response:
     """Grow it; never shrink."""
     call.query()
     asked = await call.body(ExtendVolume)
-    volume = call.volume()
-    if volume.deleted_at is not None:
-        raise NotFound("volume not found")
+    volume = _lasting(call)
     if asked.size_gb < volume.size_gb:
         raise Invalid(f"invalid_argument: volume size can only grow, currently {volume.size_gb} GB")
     volume.size_gb, volume.updated_at = asked.size_gb, call.world.clock()
@@ -118,42 +153,34 @@ async def extend(call: Call) -> Response:
     return ok({"volume": volume_json(volume, call.lifecycle), "needs_restart": needs_restart})
 
 
-def is_listed(volume: Volume, now: float) -> bool:
-    """Whether an app's list still shows it: a deleted one does for a day."""
-    return volume.deleted_at is None or now - volume.deleted_at < PENDING_DESTROY_S
+def _origin(call: Call, app: App, asked: CreateVolume) -> Origin | None:
+    """What it is made from, if anything: a snapshot, or another volume of the app."""
+    if asked.snapshot_id and asked.source_volume_id:
+        raise Invalid("invalid_argument: give either snapshot_id or source_volume_id")
+    if asked.snapshot_id:
+        snapshot, volume = snapshots.find(app, asked.snapshot_id, call.lifecycle)
+        return Origin("snapshot", volume, snapshot.size_gb)
+    if asked.source_volume_id:
+        source = app.volumes.get(asked.source_volume_id)
+        if source is None or source.deleted_at is not None:
+            raise NotFound("volume not found")
+        if source.host_status == "unreachable":
+            raise FailedPrecondition("the host of the volume is unreachable")  # the text is not established
+        return Origin("volume", source, source.size_gb)
+    return None
 
 
-def volume_state(volume: Volume, lifecycle: Lifecycle) -> str:
-    """Its state, from the clock alone."""
+def _size(asked: CreateVolume, origin: Origin | None) -> int:
+    """As asked for, else that of its origin, else Fly's default; never smaller than its origin."""
+    if origin is None:
+        return asked.size_gb or DEFAULT_SIZE_GB
+    if asked.size_gb is not None and asked.size_gb < origin.size_gb:
+        raise Invalid(f"invalid_argument: volume size must be at least its source's, {origin.size_gb} GB")
+    return asked.size_gb or origin.size_gb
+
+
+def _lasting(call: Call) -> Volume:
+    volume = call.volume()
     if volume.deleted_at is not None:
-        return "pending_destroy"
-    age_s = lifecycle.world.clock() - volume.created_at
-    return "created" if age_s >= lifecycle.timings.volume_create_s else "creating"
-
-
-def volume_json(volume: Volume, lifecycle: Lifecycle) -> dict[str, Any]:
-    """The Volume object."""
-    blocks = volume.size_gb * 2**30 // BLOCK_SIZE
-    return {
-        "id": volume.id,
-        "name": volume.name,
-        "state": volume_state(volume, lifecycle),
-        "size_gb": volume.size_gb,
-        "region": volume.region,
-        "zone": volume.zone,
-        "encrypted": volume.is_encrypted,
-        "attached_machine_id": volume.machine_id,
-        "attached_alloc_id": None,
-        "created_at": rfc3339(volume.created_at),
-        "blocks": blocks,
-        "block_size": BLOCK_SIZE,
-        "blocks_free": blocks,
-        "blocks_avail": blocks,
-        "bytes_used": 0,
-        "bytes_total": blocks * BLOCK_SIZE,
-        "fstype": volume.fstype,
-        "snapshot_retention": volume.snapshot_retention,
-        "auto_backup_enabled": volume.auto_backup_enabled,
-        "host_status": "ok",
-        "type": "local",
-    }
+        raise NotFound("volume not found")
+    return volume

@@ -350,7 +350,7 @@ async def test_only_a_new_version_gets_secrets_set_since_and_skip_secrets_leaves
         ({}, 400, "invalid field 'config'"),
         ({"config": {}}, 400, "invalid field 'config.image'"),
         ({"config": config(), "nonsense": 1}, 400, "unknown field 'nonsense'"),
-        ({"config": config(), "skip_service_registration": True}, 501, "'skip_service_registration'"),
+        ({"config": config(), "lsvd": True}, 501, "'lsvd'"),
         ({"config": config(), "skip_launch": "yes"}, 400, "invalid field 'skip_launch'"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from localfly.lifecycle import Timings
 from tests.localfly.inprocess import laptop
 from tests.localfly.requests import config, create_app, create_volume, said, settled, started_machine
 
@@ -94,12 +95,73 @@ async def test_what_is_wrong_with_a_volume_is_said() -> None:
             {"name": "data", "size_gb": 501},
             {"region": "iad"},
             {"name": "data", "source_volume_id": "vol_1"},
+            {"name": "data", "snapshot_id": "vs_1"},
+            {"name": "data", "snapshot_id": "vs_1", "source_volume_id": "vol_1"},
             {"name": "data", "colour": "red"},
         ]
         statuses = [(await fly.client.post(PATH, json=body)).status_code for body in bodies]
         missing = await fly.client.get(f"{PATH}/vol_nothing")
         listed = (await fly.client.get(PATH)).json()
 
-    assert statuses == [422, 400, 400, 501, 400]
+    assert statuses == [422, 400, 400, 404, 404, 400, 400]
     assert said(missing) == (404, "volume not found")
     assert listed == []
+
+
+async def test_a_fork_has_its_sources_size_and_region_and_takes_its_time() -> None:
+    async with laptop(timings=Timings(volume_create_s=1)) as fly:
+        await create_app(fly)
+        source = await create_volume(fly, region="fra", size_gb=5)
+        fork = await create_volume(fly, name="copy", size_gb=None, source_volume_id=source["id"])
+        states = [fork["state"]]
+        for _ in range(3):
+            await asyncio.sleep(1)
+            states.append((await fly.client.get(f"{PATH}/{fork['id']}")).json()["state"])
+        small = await fly.client.post(
+            PATH, json={"name": "x", "size_gb": 4, "source_volume_id": source["id"]}
+        )
+
+    assert (fork["size_gb"], fork["region"]) == (5, "fra")
+    assert states == ["creating", "enabling_remote_export", "hydrating", "created"]
+    assert small.status_code == 400
+
+
+async def test_a_snapshot_is_written_alone_then_restored_from() -> None:
+    async with laptop(timings=Timings(volume_create_s=1)) as fly:
+        await create_app(fly)
+        volume = await create_volume(fly, size_gb=2)
+        path = f"{PATH}/{volume['id']}/snapshots"
+        taken = (await fly.client.post(path)).json()["Msg"]["backup"]
+        again = await fly.client.post(path)
+        early = await fly.client.post(PATH, json={"name": "x", "snapshot_id": taken["id"]})
+        await asyncio.sleep(2)
+        listed = (await fly.client.get(path)).json()
+        await fly.client.put(f"{PATH}/{volume['id']}/extend", json={"size_gb": 9})
+        await fly.client.delete(f"{PATH}/{volume['id']}")
+        after = (await fly.client.get(path)).json()
+        restored = await create_volume(fly, name="back", size_gb=None, snapshot_id=taken["id"])
+        await asyncio.sleep(1)
+        state = (await fly.client.get(f"{PATH}/{restored['id']}")).json()["state"]
+
+    assert said(again)[0] == said(early)[0] == 412
+    assert said(again)[1].startswith("failed_precondition: snapshot is already scheduled at 20")
+    assert [(one["id"], one["status"], one["volume_size"]) for one in listed] == [
+        (taken["id"], "created", 2 * 2**30)
+    ]
+    assert after == listed
+    assert (restored["size_gb"], restored["state"], state) == (2, "creating", "restoring")
+
+
+async def test_snapshots_come_daily_and_go_after_their_days_by_the_settings_of_their_day() -> None:
+    async with laptop() as fly:
+        await create_app(fly)
+        volume = await create_volume(fly, snapshot_retention=2)
+        path = f"{PATH}/{volume['id']}"
+        counts = []
+        for change in ({}, {}, {}, {"snapshot_retention": 30}, {}, {"auto_backup_enabled": False}, {}):
+            await asyncio.sleep(24 * 3600)
+            shown = (await fly.client.put(path, json=change)).json()
+            counts.append(len((await fly.client.get(f"{path}/snapshots")).json()))
+
+    assert counts == [1, 2, 2, 2, 2, 2, 2]
+    assert (shown["snapshot_retention"], shown["auto_backup_enabled"]) == (30, False)
