@@ -104,7 +104,8 @@ def _settle(world: World, setup: Setup) -> None:
 
 def _bind(host: str, port: int) -> socket.socket:
     flag = f"--api {authority(host, port)}"
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY on TCP
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
