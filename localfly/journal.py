@@ -3,10 +3,12 @@
 Answers for bounded memory and the shape of a log line (that of Fly's log stream). Never sees a body.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 from localfly.moment import rfc3339_nano
 
@@ -26,6 +28,26 @@ class Asked:
     request_id: str
 
 
+class Feed:
+    """Lines from now on; a reader that is slow loses the oldest beyond LINES_KEPT."""
+
+    def __init__(self) -> None:
+        self._lines: deque[dict[str, Any]] = deque(maxlen=LINES_KEPT)
+        self._news = asyncio.Event()
+
+    def put(self, line: dict[str, Any]) -> None:
+        """Add a line."""
+        self._lines.append(line)
+        self._news.set()
+
+    async def next(self) -> dict[str, Any]:
+        """The next line, when there is one."""
+        while not self._lines:
+            self._news.clear()
+            await self._news.wait()
+        return self._lines.popleft()
+
+
 class Journal:
     """The latest requests and log lines, oldest first."""
 
@@ -33,6 +55,13 @@ class Journal:
         self._clock = clock
         self.requests: deque[Asked] = deque(maxlen=REQUESTS_KEPT)
         self.lines: deque[dict[str, Any]] = deque(maxlen=LINES_KEPT)
+        self._feeds: WeakSet[Feed] = WeakSet()
+
+    def follow(self) -> Feed:
+        """A feed of every line from now on, for as long as somebody holds it."""
+        feed = Feed()
+        self._feeds.add(feed)
+        return feed
 
     def asked(self, *, method: str, path: str, status: int, request_id: str) -> None:
         """Note a request and its answer."""
@@ -52,14 +81,15 @@ class Journal:
     def _note(
         self, provider: str, level: str, *, app: str, message: str, region: str, machine_id: str
     ) -> None:
-        self.lines.append(
-            {
-                "subject": f"logs.{app}.{region}.{machine_id or 'proxy'}",
-                "event": {"provider": provider},
-                "fly": {"app": {"name": app, "instance": machine_id}, "region": region},
-                "host": "0000",
-                "log": {"level": level},
-                "message": message,
-                "timestamp": rfc3339_nano(self._clock()),
-            }
-        )
+        line: dict[str, Any] = {
+            "subject": f"logs.{app}.{region}.{machine_id or 'proxy'}",
+            "event": {"provider": provider},
+            "fly": {"app": {"name": app, "instance": machine_id}, "region": region},
+            "host": "0000",
+            "log": {"level": level},
+            "message": message,
+            "timestamp": rfc3339_nano(self._clock()),
+        }
+        self.lines.append(line)
+        for feed in self._feeds:
+            feed.put(line)

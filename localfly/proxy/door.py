@@ -35,6 +35,22 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True)
+class Direct:
+    """A listening socket that stands for a machine's private address, past Fly's proxy."""
+
+    host: str
+    port: int
+    app: str
+    machine: str | None  # id or name; None: the first of the app that runs
+    internal_port: int
+
+    def __str__(self) -> str:
+        """The door as `--listen` writes it."""
+        machine = f"/{self.machine}" if self.machine else ""
+        return f"{authority(self.host, self.port)}=direct:{self.app}{machine}:{self.internal_port}"
+
+
+@dataclass(frozen=True, slots=True)
 class Attached:
     """A backend outside localfly that serves one public port of an app, as if it were its machine."""
 
@@ -65,6 +81,19 @@ def parse_door(text: str) -> Door:
     if app is not None and not APP_NAME.fullmatch(app):
         raise BadFlag(f"{flag}: {app!r} is not an app name")
     return Door(host, port, _public_port(match["port"], flag), app, match["flycast"] is not None)
+
+
+def parse_direct(text: str) -> Direct | None:
+    """`HOST:PORT=direct:APP[/MACHINE]:INTERNAL_PORT`, or None for another kind of door; raises BadFlag."""
+    where, separator, rest = text.partition("=direct:")
+    if not separator:
+        return None
+    flag = f"--listen {text}"
+    match = re.fullmatch(r"(?P<app>[^/:]+)(?:/(?P<machine>[A-Za-z0-9_.-]+))?:(?P<port>\d{1,5})", rest)
+    if match is None or not APP_NAME.fullmatch(match["app"]):
+        raise BadFlag(f"{flag}: not of the form HOST:PORT=direct:APP[/MACHINE]:INTERNAL_PORT")
+    host, port = parse_address(where, flag=flag)
+    return Direct(host, port, match["app"], match["machine"], _public_port(match["port"], flag))
 
 
 def parse_attached(text: str, *, default_org: str) -> Attached:

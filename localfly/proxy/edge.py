@@ -16,16 +16,16 @@ import h11
 
 from localfly.identity import private_ip
 from localfly.lifecycle import Lifecycle
-from localfly.proxy import cache_key, header, steering
+from localfly.proxy import cache_key, direct, header, steering
 from localfly.proxy.autostop import Autostop
 from localfly.proxy.body import Body
 from localfly.proxy.cache import ReplayCache
 from localfly.proxy.client import Client, Gone
-from localfly.proxy.door import Attached, BadFlag, Door, apps_behind, refuse_mixed_doors
+from localfly.proxy.door import Attached, BadFlag, Direct, Door, apps_behind, refuse_mixed_doors
 from localfly.proxy.exchange import Asked, Choices, Exchange
 from localfly.proxy.header import Edge, Headers
 from localfly.proxy.load import Load
-from localfly.proxy.pipe import pipe
+from localfly.proxy.pipe import Ends, pipe
 from localfly.proxy.reach import Reach, Wanted
 from localfly.proxy.select import Candidate, Refused, Selection
 from localfly.world import Address, App, World
@@ -63,6 +63,7 @@ class Proxy:
         lifecycle: Lifecycle,
         *,
         doors: Sequence[Door],
+        past: Sequence[Direct] = (),
         attached: Sequence[Attached] = (),
         settings: ProxySettings | None = None,
         log: Log,
@@ -73,6 +74,8 @@ class Proxy:
         self._settings = settings or ProxySettings()
         self._world = world
         self._doors = doors
+        self._past = past
+        self._attached = attached
         self._log = log
         self._selection = Selection(world, doors=doors, attached=attached, region=self._settings.region)
         self._lifecycle = lifecycle
@@ -88,16 +91,18 @@ class Proxy:
         self._connections: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[list[Door]]:
-        """Listen at every door, and yield the doors with the ports they got; with the block all close.
+    async def open(self) -> AsyncIterator[list[Door | Direct]]:
+        """Listen at every door, direct ones last, and yield them with the ports they got; with the block
+        all close.
 
         Raises BadFlag that names the flag when an address cannot be had.
         """
         servers: list[asyncio.Server] = []
-        opened: list[Door] = []
+        wanted: list[Door | Direct] = [*self._doors, *self._past]
+        opened: list[Door | Direct] = []
         autostop = asyncio.create_task(self._stop_the_unused(), name="autostop")
         try:
-            for door in self._doors:
+            for door in wanted:
                 server = await self._listen(door)
                 servers.append(server)
                 opened.append(replace(door, port=server.sockets[0].getsockname()[1]))
@@ -109,7 +114,7 @@ class Proxy:
                 task.cancel()
             await asyncio.gather(autostop, *self._connections, return_exceptions=True)
 
-    async def _listen(self, door: Door) -> asyncio.Server:
+    async def _listen(self, door: Door | Direct) -> asyncio.Server:
         async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await self._take(door, reader, writer)
 
@@ -119,13 +124,17 @@ class Proxy:
             why = os.strerror(error.errno) if error.errno else str(error)
             raise BadFlag(f"--listen {door}: cannot listen on port {door.port}: {why}") from None
 
-    async def _take(self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _take(
+        self, door: Door | Direct, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         connection = asyncio.current_task()
         if connection is None:
             return
         self._connections.add(connection)
         try:
-            if (app := self._raw_app(door)) is not None:
+            if isinstance(door, Direct):
+                await self._carry_direct(door, (reader, writer))
+            elif (app := self._raw_app(door)) is not None:
                 await self._carry_raw(door, app, reader, writer)
             else:
                 await self._serve(door, Client(reader, writer))
@@ -164,6 +173,19 @@ class Proxy:
             await pipe((reader, writer), reached.ends)
         finally:
             reached.ends[1].close()
+
+    async def _carry_direct(self, door: Direct, client: Ends) -> None:
+        where = direct.address(door, self._world, self._attached, self._lifecycle.runtime)
+        if where is None:
+            return
+        try:
+            machine = await asyncio.open_connection(*where)
+        except OSError:
+            return
+        try:
+            await pipe(client, machine)
+        finally:
+            machine[1].close()
 
     async def _serve(self, door: Door, client: Client) -> None:
         """Answer request after request until one side has had enough."""

@@ -164,7 +164,7 @@ class Reach:
                 return
         if not candidate.can_be_woken:
             raise Refused(
-                f"[PR03] machine {machine.id} is {machine.state} and its service on internal port "
+                f"[PM01] machine {machine.id} is {machine.state} and its service on internal port "
                 f"{candidate.internal_port} has no autostart"
             )
         try:

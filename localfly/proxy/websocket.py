@@ -45,7 +45,10 @@ class Downstream:
         self._write(Frame(Opcode.CLOSE, goodbye).serialize(mask=False))
 
     def _count(self, data: bytes) -> int:
-        """How many of these bytes lead up to the last end of a frame in them; 0 when none ends."""
+        """How many of these bytes lead up to the last end of a frame in them, or when leaving to the first.
+
+        0 when none ends.
+        """
         at = end = 0
         while at < len(data):
             if self._left:
@@ -61,6 +64,8 @@ class Downstream:
                 self._left = size
             if not self._left:
                 end = at
+                if self._is_leaving:
+                    break
         return end
 
 

@@ -13,7 +13,7 @@ import httpx
 
 from localfly.journal import Journal
 from localfly.lifecycle import Lifecycle, Timings
-from localfly.proxy.door import Attached, Door
+from localfly.proxy.door import Attached, Direct, Door
 from localfly.proxy.edge import Proxy, ProxySettings
 from localfly.runtime import LaptopRuntime
 from localfly.world import Machine, World
@@ -111,6 +111,7 @@ def service(*, port: int = 443, internal_port: int = 8080, **more: Any) -> dict[
 async def edge(
     *attached: Attached,
     doors: Sequence[Door] = (Door("127.0.0.1", 0, 443),),
+    past: Sequence[Direct] = (),
     settings: ProxySettings | None = None,
     timings: Timings | None = None,
 ) -> AsyncIterator[Edge]:
@@ -129,7 +130,9 @@ async def edge(
                 app=app, message=text, region=region, machine_id=machine_id, is_warning=is_warning
             )
 
-        proxy = Proxy(world, lifecycle, doors=doors, attached=attached, settings=settings, log=log)
+        proxy = Proxy(
+            world, lifecycle, doors=doors, past=past, attached=attached, settings=settings, log=log
+        )
         opened = await stack.enter_async_context(proxy.open())
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=None))  # noqa: S113 - virtual time jumps
         yield Edge(world, lifecycle, journal, client, [door.port for door in opened])
