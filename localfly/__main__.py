@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ from localfly.proxy.door import (
     BadFlag,
     parse_address,
     parse_attached,
+    parse_direct,
     parse_door,
     refuse_beyond_loopback,
 )
@@ -47,7 +49,8 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="HOST:PORT=PUBLIC_PORT[@APP][:flycast]",
-            help="A door of the Fly Proxy for a public port. @APP: where unknown hosts go. Repeatable.",
+            help="A door of the Fly Proxy for a public port. @APP: where unknown hosts go. Or "
+            "HOST:PORT=direct:APP[/MACHINE]:INTERNAL_PORT, a door past the proxy. Repeatable.",
         ),
     ] = None,
     attach: Annotated[
@@ -85,6 +88,10 @@ def run(
     give_up: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="How long the proxy looks for a machine.")
     ] = 7.5,
+    autostop_every: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0.1, help="Between two passes that stop unused machines."),
+    ] = 300.0,
     replayable_size: Annotated[
         int, typer.Option(metavar="BYTES", min=0, help="The largest request body that can be replayed.")
     ] = 1_000_000,
@@ -103,6 +110,29 @@ def run(
         bool,
         typer.Option("--no-fallback-for-unknown-app", help="A replay to an unknown app has no fallback."),
     ] = False,
+    no_rate_limits: Annotated[
+        bool, typer.Option("--no-rate-limits", help="Answer the API as fast as it is asked.")
+    ] = False,
+    retry_after: Annotated[
+        bool,
+        typer.Option("--retry-after", help="Say in a 429 when to ask again; Fly may not."),
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Make ids and the chances of faults repeatable.")
+    ] = None,
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep the world in this folder; else it is forgotten at the end."),
+    ] = None,
+    strict_wait: Annotated[
+        bool,
+        typer.Option(
+            "--strict-wait", help="Refuse to wait for `stopped` without a version, as old servers do."
+        ),
+    ] = False,
+    allow_exec: Annotated[
+        bool, typer.Option("--allow-exec", help="Let the API run programs on this computer, inside machines.")
+    ] = False,
     allow_non_loopback: Annotated[
         bool, typer.Option("--allow-non-loopback", help="Listen where other computers can connect.")
     ] = False,
@@ -110,21 +140,30 @@ def run(
     """Stand in for Fly on this laptop: Machines API and Fly Proxy."""
     offered = [value for name in TOKENS if (value := os.environ.pop(name, None))]
     default_org = os.environ.get("FLY_ORG") or (org or [DEFAULT_ORG])[0]
-    doors = [parse_door(text) for text in listen or ()]
+    past = [door for text in listen or () if (door := parse_direct(text)) is not None]
+    doors = [parse_door(text) for text in listen or () if "=direct:" not in text]
     setup = Setup(
         api=parse_address(api, flag=f"--api {api}"),
         tokens=token or offered,
         orgs=[_org(slug) for slug in (*(org or ()), default_org)],
         doors=doors,
+        past=past,
         attached=[parse_attached(text, default_org=default_org) for text in attach or ()],
         commands=dict(parse_image(text) for text in image or ()),
         allowed_replays=[_pair(text) for text in allow_replay or ()],
         is_cross_network=cross_network_replays,
         allows_any_host=allow_non_loopback,
+        allows_exec=allow_exec,
+        is_strict_wait=strict_wait,
+        state_dir=state_dir,
         timings=FAST if fast else Timings(),
+        has_rate_limits=not no_rate_limits,
+        tells_retry_after=retry_after,
+        seed=seed,
         proxy=ProxySettings(
             region=_region(region),
             give_up_s=give_up,
+            autostop_s=autostop_every,
             replayable_size=replayable_size,
             forgetful_cache=forgetful_cache,
             choices=Choices(
@@ -137,7 +176,11 @@ def run(
     if not all(setup.tokens) or not setup.tokens:
         raise BadFlag("--token: the API needs a token to accept; give one, or set FLY_API_TOKEN")
     if not allow_non_loopback:
-        addresses = [(f"--api {api}", setup.api[0]), *((f"--listen {door}", door.host) for door in doors)]
+        addresses = [
+            (f"--api {api}", setup.api[0]),
+            *((f"--listen {door}", door.host) for door in doors),
+            *((f"--listen {door}", door.host) for door in past),
+        ]
         refuse_beyond_loopback(addresses)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     asyncio.run(_run(setup))

@@ -1,40 +1,29 @@
 """What may happen to a machine when: create, start, stop, suspend, restart, update, exit, destroy.
 
-Answers for which state allows which move, and for its refusal. The steps of a move are `passage`'s, that
-there is one at a time `moves`', checks and schedules `check`'s and `schedule`'s, leases and JSON the API's.
+Answers for what each verb sets off. Which state allows it is `allowed`'s, the steps of a move are `passage`'s,
+that there is one at a time `moves`', checks and schedules `check`'s and `schedule`'s, JSON the API's.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Any, TypedDict
 
+from localfly.allowed import DESTROYABLE, UP, check_host, check_startable, has_to, is_to_restart, unstartable
 from localfly.check import Checks, Probe
 from localfly.lease import guard
 from localfly.moves import Moves
 from localfly.passage import CannotStart, Passages, Runtime, Timings, stop_of
 from localfly.probe import probe
-from localfly.refusal import (
-    ConcurrentUpdate,
-    FailedPrecondition,
-    HostUnreachable,
-    MachineNotFound,
-    Refusal,
-    StartRefused,
-)
+from localfly.refusal import ConcurrentUpdate, FailedPrecondition, MachineNotFound, Refusal, StartRefused
 from localfly.schedule import Schedules
 from localfly.world import App, Former, HostStatus, Machine, Secret, Source, Version, World
 
 __all__ = ["SETTLED", "CannotStart", "Lifecycle", "Runtime", "Timings"]
 
 SETTLED = frozenset({"started", "stopped", "suspended", "failed", "destroyed"})
-RESTART_WINDOW_S = 300.0
-RESTARTS = 10  # in the window, for the policy `on-failure`, unless the config says otherwise
 VERSIONS_KEPT = 20
-UP = ("started", "starting", "restarting")
-DONE = {"stop": ("stopped", "stopping"), "suspend": ("suspended", "suspending")}
-DESTROYABLE = ("stopped", "suspended", "failed", "created")
 
 
 class Lifecycle:
@@ -67,6 +56,17 @@ class Lifecycle:
         halt = partial(self._passages.halt, signal="SIGKILL", timeout_s=0)
         await asyncio.gather(*map(halt, running))
 
+    async def clear(self, *, kept: Collection[str] = ()) -> None:
+        """Empty the world at once: every app is gone but these, which are left without anything in them."""
+        await self.aclose()
+        for app in list(self.world.apps.values()):
+            for machine in list(app.machines.values()):
+                self._passages.set_state(machine, "destroyed")
+            if app.name in kept:
+                self.world.empty_app(app)
+            else:
+                self.world.forget_app(app)
+
     def launch(self, machine: Machine, *, skip_launch: bool = False) -> None:
         """Set a machine just created on its way: to `started`, or with `skip_launch` to `stopped`."""
         machine.is_bound_to_run = not skip_launch
@@ -91,12 +91,11 @@ class Lifecycle:
         autostart respects leases; the API checks nonces before it calls this).
         """
         before = machine.state
-        _check_host(machine)
+        check_host(machine)
         if before in UP:
             return before
-        _check_startable(machine)
-        if source == "proxy":
-            guard(machine, None, self.world.clock())
+        check_startable(machine)
+        self._check_lease(machine, source)
         machine.is_bound_to_run = True
         self._passages.record(machine, "start", "starting", source)
         self._passages.set_state(machine, "starting")
@@ -119,7 +118,7 @@ class Lifecycle:
             await self.until(machine, lambda m: m.state in SETTLED and not m.is_being_reaped)
         await self.until(machine, lambda m: m.state in SETTLED)
         if machine.state != "started":
-            raise _unstartable(machine)
+            raise unstartable(machine)
 
     def stop(
         self,
@@ -133,10 +132,9 @@ class Lifecycle:
 
         A suspended machine loses its memory. For source `proxy` a lease refuses it, as it does `suspend`.
         """
-        if not self._may_leave(
-            machine, "stop", from_=(*UP, "suspending", "suspended", "failed"), source=source
-        ):
+        if not has_to("stop", machine):
             return
+        self._check_lease(machine, source)
         machine.is_bound_to_run = False
         self._passages.record(machine, "stop", "stopping", source)
         self._passages.set_state(machine, "stopping")
@@ -146,8 +144,9 @@ class Lifecycle:
 
     def suspend(self, machine: Machine, *, source: Source = "user") -> None:
         """Ask for a suspend: it keeps its memory until it is started; fine when it is suspended already."""
-        if not self._may_leave(machine, "suspend", from_=("started",), source=source):
+        if not has_to("suspend", machine):
             return
+        self._check_lease(machine, source)
         machine.is_bound_to_run = False
         self._passages.record(machine, "suspend", "suspending", source)
         self._passages.set_state(machine, "suspending")
@@ -162,7 +161,7 @@ class Lifecycle:
         force_stop: bool = False,
     ) -> None:
         """Ask for a stop and a start in the same version; `force_stop` kills without asking first."""
-        self._may_leave(machine, "restart", from_=("started", "failed"), source="user")
+        has_to("restart", machine)
         asked = _stop_asked(machine, "SIGKILL" if force_stop else signal, 0 if force_stop else timeout_s)
         machine.is_bound_to_run = True
         self._passages.record(machine, "restart", "restarting", "user")
@@ -173,7 +172,7 @@ class Lifecycle:
         """Send a signal (`SIGTERM`, …) to what runs; FailedPrecondition when nothing does."""
         if machine.state == "destroyed":
             raise MachineNotFound
-        _check_host(machine)
+        check_host(machine)
         if machine.state != "started" or not machine.is_running:
             raise FailedPrecondition("machine not running")
         self.runtime.signal(machine, name)
@@ -211,7 +210,7 @@ class Lifecycle:
         """A new version; it ends `started` if the machine ran (and no `skip_launch`), otherwise `stopped`."""
         if not machine.is_living:
             raise MachineNotFound
-        _check_host(machine)
+        check_host(machine)
         if machine.state == "replacing":
             raise ConcurrentUpdate
         was_coming_up = machine.state == "created" and machine.is_bound_to_run
@@ -238,7 +237,7 @@ class Lifecycle:
         if not machine.is_living:
             return
         if not force:
-            _check_host(machine)
+            check_host(machine)
         if not force and machine.state not in DESTROYABLE:
             raise FailedPrecondition(
                 "unable to destroy machine, not currently stopped, suspended, failed or created"
@@ -266,10 +265,12 @@ class Lifecycle:
         if not machine.is_running or machine.state == "stopping":
             return
         machine.is_running = False
+        if machine.host_status == "unreachable":
+            return
         if machine.state != "started":  # nothing follows: it was on its way to something else already
             self._passages.record_exit(machine, code, requested=False, restarting=False)
             return
-        is_restarting = self._is_to_restart(machine, code)
+        is_restarting = is_to_restart(machine, code, self.world.clock())
         self._passages.record_exit(machine, code, requested=False, restarting=is_restarting)
         if is_restarting:
             machine.restarts = (*machine.restarts, self.world.clock())
@@ -329,18 +330,10 @@ class Lifecycle:
         if (step := steps.get(machine.state)) is not None:
             self._moves.begin(machine.id, partial(step, machine))
 
-    def _may_leave(self, machine: Machine, verb: str, *, from_: tuple[str, ...], source: Source) -> bool:
-        """Whether the verb has something to do; raises what refuses it."""
-        if machine.state == "destroyed":
-            raise MachineNotFound
-        _check_host(machine)
-        if machine.state in DONE.get(verb, ()):
-            return False
-        if machine.state not in from_:
-            raise FailedPrecondition(f"unable to {verb} machine from current state: '{machine.state}'")
+    def _check_lease(self, machine: Machine, source: Source) -> None:
+        """The proxy has no nonce; whoever asks through the API has shown one."""
         if source == "proxy":
             guard(machine, None, self.world.clock())
-        return True
 
     def _state_changed(self, machine: Machine) -> None:
         self._checks.follow(machine)
@@ -355,39 +348,6 @@ class Lifecycle:
         for machine in list(app.machines.values()):
             await self.until(machine, lambda m: m.state == "destroyed")
         self.world.forget_app(app)
-
-    def _is_to_restart(self, machine: Machine, code: int) -> bool:
-        restart = machine.config.get("restart") or {}
-        policy = restart.get("policy") or "on-failure"
-        since = self.world.clock() - RESTART_WINDOW_S
-        machine.restarts = tuple(at for at in machine.restarts if at > since)
-        if policy == "always":
-            return True
-        retries = restart.get("max_retries", RESTARTS)
-        return policy == "on-failure" and code != 0 and len(machine.restarts) < retries
-
-
-def _check_startable(machine: Machine) -> None:
-    if machine.state == "destroyed":
-        raise MachineNotFound
-    if machine.state == "replacing":
-        raise StartRefused("machine getting replaced, refusing to start", is_passing=True)
-    if machine.is_being_reaped:
-        raise StartRefused("machine still active, refusing to start", is_passing=True)
-    if machine.state not in ("stopped", "suspended", "failed"):
-        raise _unstartable(machine)
-
-
-def _unstartable(machine: Machine) -> StartRefused:
-    return StartRefused(
-        f"unable to start machine from current state: '{machine.state}'",
-        is_passing=machine.state in ("created", "stopping"),
-    )
-
-
-def _check_host(machine: Machine) -> None:
-    if machine.host_status == "unreachable":
-        raise HostUnreachable(machine.id)
 
 
 class _Stop(TypedDict):

@@ -238,6 +238,9 @@ class Passages:
     async def _bring_up(self, machine: Machine) -> str | None:
         """→ `started`; else what went wrong, and then nothing runs and the state is as it was."""
         await self._clock.sleep(self._timings.start_s)
+        if (fault := await self._world.before_start(machine)) is not None:
+            await self.halt(machine, signal="SIGKILL", timeout_s=0)
+            return fault
         self._early_exits[machine.id] = None
         try:
             with self._clock.working():

@@ -12,19 +12,26 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from localfly.api.answer import HANG_UP
 from localfly.api.routes import create_api
+from localfly.identity import Ids
 from localfly.journal import Journal
+from localfly.keep import CannotKeep, Keep, Unwritten, kept_in
 from localfly.lifecycle import Lifecycle, Timings
-from localfly.proxy.door import Attached, BadFlag, Door, apps_behind, authority
+from localfly.proxy.door import Attached, BadFlag, Direct, Door, apps_behind, authority
 from localfly.proxy.edge import Proxy, ProxySettings
 from localfly.runtime import LaptopRuntime
+from localfly.trouble import trouble
 from localfly.world import Machine, World
 
 _log = logging.getLogger("localfly")
+WRITE_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +42,19 @@ class Setup:
     tokens: Sequence[str] = field(repr=False)
     orgs: Sequence[str] = ()
     doors: Sequence[Door] = ()
+    past: Sequence[Direct] = ()  # doors past the proxy
     attached: Sequence[Attached] = ()
     commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
     allowed_replays: Sequence[tuple[str, str]] = ()  # (from, to), organisations
     is_cross_network: bool = False
     allows_any_host: bool = False
+    allows_exec: bool = False
+    is_strict_wait: bool = False
     timings: Timings = field(default_factory=Timings)
+    has_rate_limits: bool = True
+    tells_retry_after: bool = False
+    state_dir: Path | None = None
+    seed: int | None = None  # of ids and of the chances of faults; None: ids that nobody can guess
     proxy: ProxySettings = field(default_factory=ProxySettings)
 
 
@@ -49,10 +63,11 @@ async def serve(setup: Setup, *, say: Callable[[str], None], stop: asyncio.Event
 
     `say` gets one line for the API, one for each door, and last `localfly ready`.
     """
-    world = World(time.time)
-    journal = Journal(time.time)
-    _settle(world, setup)
+    world = World(time.time, ids=Ids(setup.seed))
+    journal = Journal(world.clock)
     async with contextlib.AsyncExitStack() as stack:
+        keep = stack.enter_context(_kept(world, setup.state_dir))
+        _settle(world, setup)
         listener = stack.enter_context(_bind(*setup.api))
 
         def exited(machine_id: str, code: int) -> None:
@@ -65,10 +80,15 @@ async def serve(setup: Setup, *, say: Callable[[str], None], stop: asyncio.Event
         )
         stack.push_async_callback(runtime.aclose)
         lifecycle = await stack.enter_async_context(Lifecycle(world, runtime, setup.timings))
+        if keep is not None:
+            stack.callback(keep.let_go)  # what ends with localfly has not ended in the world
+            await stack.enter_async_context(_writing(keep))
+        lifecycle.take_up()
         edge = Proxy(
             world,
             lifecycle,
             doors=setup.doors,
+            past=setup.past,
             attached=setup.attached,
             settings=setup.proxy,
             log=partial(_proxy_said, journal),
@@ -80,6 +100,16 @@ async def serve(setup: Setup, *, say: Callable[[str], None], stop: asyncio.Event
             tokens=dict.fromkeys(setup.tokens),
             journal=journal,
             allow_any_host=setup.allows_any_host,
+            troubles=trouble(
+                world.clock,
+                has_limits=setup.has_rate_limits,
+                tells_retry_after=setup.tells_retry_after,
+                seed=setup.seed or 0,
+            ),
+            kept=frozenset(backend.app for backend in setup.attached),
+            insides=runtime.inside,
+            allows_exec=setup.allows_exec,
+            is_strict_wait=setup.is_strict_wait,
         )
         await stack.enter_async_context(answering(api, listener))
         say(f"localfly api http://{authority(*listener.getsockname()[:2])}")
@@ -97,9 +127,43 @@ def _settle(world: World, setup: Setup) -> None:
         *(slug for pair in pairs for slug in pair),
         *(one.org for one in setup.attached),
     ):
-        world.add_org(slug).cross_network_replays = setup.is_cross_network
+        org = world.add_org(slug)
+        org.cross_network_replays |= setup.is_cross_network
     for source, target in pairs:
-        world.orgs[target].replay_sources.add(source)
+        world.orgs[target].replay_sources |= {source}
+
+
+@contextlib.contextmanager
+def _kept(world: World, folder: Path | None) -> Iterator[Keep | None]:
+    if folder is None:
+        yield None
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            keep = stack.enter_context(kept_in(folder, world))
+        except CannotKeep as error:
+            raise BadFlag(f"--state-dir {folder}: {error}") from None
+        yield keep
+
+
+@contextlib.asynccontextmanager
+async def _writing(keep: Keep) -> AsyncIterator[None]:
+    """Write what changes without anybody asking the API, a moment later."""
+
+    async def write() -> None:
+        while True:
+            await asyncio.sleep(WRITE_EVERY_S)
+            try:
+                keep.save()
+            except Unwritten as error:
+                _log.error("%s", error)
+
+    task = asyncio.create_task(write())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -121,6 +185,7 @@ async def answering(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None
     """Serve an ASGI app on a listening socket for as long as the block."""
     config = uvicorn.Config(
         app,
+        http=_Connection,
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -136,6 +201,14 @@ async def answering(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None
     finally:
         server.should_exit = server.force_exit = True  # a long wait of a client holds nothing up
         await task
+
+
+class _Connection(HttpToolsProtocol):
+    """A connection that a request can end without an answer."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {HANG_UP: {"now": self.transport.abort}}
 
 
 class _Api(uvicorn.Server):
@@ -154,7 +227,11 @@ class _Api(uvicorn.Server):
         yield
 
 
-def _sign(door: Door, attached: Sequence[Attached]) -> str:
+def _sign(door: Door | Direct, attached: Sequence[Attached]) -> str:
+    if isinstance(door, Direct):
+        machine = f"machine {door.machine} of {door.app}" if door.machine else door.app
+        where = authority(door.host, door.port)
+        return f"localfly door http://{where} direct, past the proxy → {machine}, port {door.internal_port}"
     behind = ", ".join(apps_behind(door, attached)) or "no app but by Host"
     kind = "flycast" if door.is_flycast else "public"
     return f"localfly door http://{authority(door.host, door.port)} {kind} port {door.public_port} → {behind}"

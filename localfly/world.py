@@ -6,7 +6,7 @@ over time is `lifecycle`'s; requests, refusals in Fly's words and JSON shapes ar
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -254,6 +254,7 @@ class World:
         self.bad_images: set[str] = set()  # references that no host can pull
         self.unsaved: Unsaved | None = None
         self.save: Callable[[], None] = _nothing_to_do
+        self.before_start: Callable[[Machine], Awaitable[str | None]] = _no_fault  # why a start is to fail
         self.counts = Counts()
 
     def add_org(self, slug: str) -> Org:
@@ -348,6 +349,16 @@ class World:
         self.apps.pop(app.name, None)
         app.changed()
 
+    def empty_app(self, app: App) -> None:
+        """Take all away that an app holds, but its addresses; its secrets count on."""
+        for machine in list(app.machines.values()):
+            self.forget_machine(machine)
+        for volume in app.volumes.values():
+            volume.changed()
+        app.volumes.clear()
+        self.set_secrets(app, dict.fromkeys(app.secrets))
+        app.changed()
+
     def forget_machine(self, machine: Machine) -> None:
         """Take a destroyed machine out of every list."""
         for holder in (self.machines, machine.app.machines, machine.app.org.machines):
@@ -403,6 +414,10 @@ class Counts:
         """The number of a change that happens now."""
         self.changes += 1
         return self.changes
+
+
+async def _no_fault(_: Machine) -> None:
+    """Nothing keeps it from starting."""
 
 
 def _nothing_to_do() -> None:

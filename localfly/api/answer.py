@@ -1,20 +1,24 @@
-"""How answers look on the wire: JSON, the error envelope, and replies without a body.
+"""How answers look on the wire: JSON, the error envelope, replies without a body, and no answer at all.
 
-Answers for the envelope `{"error", "status"?}`; the words in it are `refusal`'s.
+Answers for the envelope `{"error", "status"?}`; the words in it are `refusal`'s. How a connection ends is the
+server's, by the function that it leaves in the request's scope.
 """
 
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from pydantic_core import to_json
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from localfly.refusal import Refusal
 
 JSON_TYPE = "application/json; charset=utf-8"
+HANG_UP = "localfly.hang_up"  # in a scope's extensions: its `now()` ends the connection at once
 
 
 def ok(content: Any, *, status: int = 200) -> Response:
     """A success with a JSON body."""
-    return JSONResponse(content, status, media_type=JSON_TYPE)
+    return Response(to_json(content), status, media_type=JSON_TYPE)
 
 
 def empty(status: int) -> Response:
@@ -27,4 +31,27 @@ def refusal(refused: Refusal) -> Response:
     content = {"error": refused.text}
     if refused.code is not None:
         content["status"] = refused.code
-    return JSONResponse(content, refused.http_status, media_type=JSON_TYPE)
+    return Response(to_json(content), refused.http_status, refused.headers, media_type=JSON_TYPE)
+
+
+class ConnectionEnded(ConnectionError):  # noqa: N818 - the moment, as in asyncio's names
+    """An answer is lost where there is no connection that could end: in a test without sockets."""
+
+
+class Lost(Response):
+    """No answer: the connection ends."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - Response's shape
+        extension = scope.get("extensions", {}).get(HANG_UP)
+        if extension is None:
+            raise ConnectionEnded("the connection ended before an answer, as a fault wants it")
+        extension["now"]()
+        while (await receive())["type"] != "http.disconnect":
+            """What is left of the request's body."""
+
+
+class Unheard(Response):
+    """No answer: whoever asked is gone."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Say nothing."""

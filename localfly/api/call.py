@@ -14,19 +14,22 @@ from pydantic_core import from_json
 from starlette.requests import Request
 
 from localfly.api.gate import Caller
+from localfly.consistency import Consistency
+from localfly.inside import Inside
 from localfly.lease import guard
 from localfly.lifecycle import Lifecycle
-from localfly.refusal import Invalid, MachineNotFound, NotFound, NotImitated, Refusal, Unauthorized
+from localfly.refusal import (
+    Invalid,
+    MachineNotFound,
+    NotFound,
+    NotImitated,
+    Unauthenticated,
+    Unauthorized,
+)
+from localfly.token import Tokens
 from localfly.world import App, Machine, Org, Volume, World
 
-BODY_LIMIT = 2_000_000
 NONCE = "fly-machine-lease-nonce"
-
-
-class TooLarge(Refusal):
-    """413: more than any request of this API needs."""
-
-    http_status = 413
 
 
 class Body(BaseModel):
@@ -54,6 +57,11 @@ class Call:
     world: World
     lifecycle: Lifecycle
     request: Request
+    tokens: Tokens
+    consistency: Consistency
+    inside: Inside
+    allows_exec: bool = False
+    is_strict_wait: bool = False
 
     @property
     def caller(self) -> Caller:
@@ -89,15 +97,11 @@ class Call:
 
     async def json(self) -> dict[str, Any]:
         """Its body as a JSON object; no body reads as an empty object."""
-        received = bytearray()
-        async for chunk in self.request.stream():
-            received += chunk
-            if len(received) > BODY_LIMIT:
-                raise TooLarge(f"request body is larger than {BODY_LIMIT} bytes")
+        received = await self.request.body()
         if not received:
             return {}
         try:
-            content = from_json(bytes(received), allow_inf_nan=False)
+            content = from_json(received, allow_inf_nan=False)
         except ValueError as error:
             raise Invalid(f"invalid JSON in the request body: {error}") from None
         if not isinstance(content, dict):
@@ -110,9 +114,12 @@ class Call:
             raise Invalid(f"{self.request.method} {self.request.url.path} takes no body")
 
     def org(self, slug: str) -> Org:
-        """An organisation that the caller may act in."""
-        if self.caller.orgs is not None and slug not in self.caller.orgs:
+        """An organisation that the caller may act in as a whole."""
+        orgs = self.caller.scope.orgs
+        if orgs is not None and slug not in orgs:
             raise Unauthorized if slug in self.world.orgs else NotFound("organization not found")
+        if self.caller.scope.app is not None or self.caller.scope.machine is not None:
+            raise Unauthorized
         if slug not in self.world.orgs:
             raise NotFound("organization not found")
         return self.world.orgs[slug]
@@ -122,7 +129,14 @@ class Call:
         app = self.world.apps.get(self.named("app_name"))
         if app is None:
             raise NotFound("app not found")
-        if self.caller.orgs is not None and app.org.slug not in self.caller.orgs:
+        if self.consistency.is_hidden(app.created_at):
+            raise Unauthenticated if self.consistency.lag.hides_apps_as_401 else NotFound("app not found")
+        scope = self.caller.scope
+        if (
+            (scope.orgs is not None and app.org.slug not in scope.orgs)
+            or scope.app not in (None, app.id)
+            or scope.machine not in (None, self.request.path_params.get("machine_id"))
+        ):
             raise Unauthorized
         return app
 
@@ -137,6 +151,8 @@ class Call:
         """The machine that its path names; a destroyed one is there for a while."""
         machine = self.app().machines.get(self.named("machine_id"))
         if machine is None or not self.lifecycle.is_readable(machine):
+            raise MachineNotFound
+        if self.consistency.is_hidden(machine.created_at):
             raise MachineNotFound
         return machine
 

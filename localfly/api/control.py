@@ -1,20 +1,23 @@
-"""Control endpoints under `/_localfly/`: what was asked, what there is, what the proxy logged, two switches.
+"""Control endpoints under `/_localfly/`: what was asked, what there is, what was logged, and switches.
 
-Answers for looking in and for the organisations' replay switches, which Fly has outside its Machines API.
+Answers for looking in, for the organisations' replay switches, which Fly has outside its Machines API, and
+for hosts that are lost and images that cannot be pulled. The clock's endpoint is `clock`'s.
 """
 
+import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Literal
 
-from starlette.responses import Response
+from pydantic import Field
+from starlette.responses import Response, StreamingResponse
 
 from localfly.api.answer import ok
 from localfly.api.call import Body, Call
-from localfly.journal import Journal
+from localfly.journal import Feed, Journal
 from localfly.lifecycle import Runtime
 from localfly.moment import rfc3339
-from localfly.refusal import Invalid, NotFound, Unauthorized
+from localfly.refusal import Invalid, MachineNotFound, NotFound
 from localfly.world import App, Machine, World
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -28,14 +31,22 @@ class OrgSwitches(Body):
     replay_sources: list[str] | None = None
 
 
+class MachineSwitches(Body):
+    """What is known of a machine's host."""
+
+    host_status: Literal["ok", "unknown", "unreachable"]
+
+
 class WorldChange(Body):
-    """Switches by organisation."""
+    """Switches by organisation and by machine id, and all image references that no host can pull."""
 
-    orgs: dict[str, OrgSwitches]
+    orgs: dict[str, OrgSwitches] = Field(default_factory=dict)
+    machines: dict[str, MachineSwitches] = Field(default_factory=dict)
+    bad_images: list[str] | None = None
 
 
-def routes(journal: Journal) -> Mapping[tuple[str, str], Handler]:
-    """The endpoints; all need a token that may act in every organisation."""
+def routes(journal: Journal) -> dict[tuple[str, str], Handler]:
+    """The endpoints."""
 
     async def requests(call: Call) -> Response:
         """The latest API requests, oldest first."""
@@ -53,27 +64,24 @@ def routes(journal: Journal) -> Mapping[tuple[str, str], Handler]:
         return ok({"requests": asked})
 
     async def logs(call: Call) -> Response:
-        """The latest log lines, oldest first; `subject` as in NATS: `*` is one part, a final `>` the rest."""
-        subject = call.query("subject").get("subject", "logs.>")
-        matches = _subject_pattern(subject)
+        """The latest log lines, oldest first; `subject` as in NATS: `*` is one part, a final `>` the rest.
+
+        With `follow=true` those from now on, one JSON object a line, for as long as the client stays.
+        """
+        asked = call.query("subject", "follow")
+        matches = _subject_pattern(asked.get("subject", "logs.>"))
+        if asked.get("follow") not in (None, "true", "false"):
+            raise Invalid(f"invalid query parameter 'follow': {asked['follow'][:100]!r}")
+        if asked.get("follow") == "true":
+            return StreamingResponse(_lines(journal.follow(), matches), media_type="application/x-ndjson")
         return ok({"logs": [line for line in journal.lines if matches.fullmatch(line["subject"])]})
 
-    endpoints: dict[tuple[str, str], Handler] = {
+    return {
         ("GET", "/_localfly/requests"): requests,
         ("GET", "/_localfly/world"): _show_world,
         ("PATCH", "/_localfly/world"): _change_world,
         ("GET", "/_localfly/logs"): logs,
     }
-    return {route: _for_the_whole_world(handler) for route, handler in endpoints.items()}
-
-
-def _for_the_whole_world(handler: Handler) -> Handler:
-    async def checked(call: Call) -> Response:
-        if call.caller.orgs is not None:
-            raise Unauthorized
-        return await handler(call)
-
-    return checked
 
 
 async def _show_world(call: Call) -> Response:
@@ -84,17 +92,29 @@ async def _show_world(call: Call) -> Response:
 async def _change_world(call: Call) -> Response:
     call.query()
     asked = await call.body(WorldChange)
-    for slug, switches in asked.orgs.items():
-        for named in (slug, *(switches.replay_sources or ())):
-            if named not in call.world.orgs:
-                raise NotFound(f"organization '{named}' not found")
+    _check_names(call.world, asked)
     for slug, switches in asked.orgs.items():
         org = call.world.orgs[slug]
         if switches.cross_network_replays is not None:
             org.cross_network_replays = switches.cross_network_replays
         if switches.replay_sources is not None:
             org.replay_sources = set(switches.replay_sources)
+    for machine_id, switch in asked.machines.items():
+        call.lifecycle.set_host_status(call.world.machines[machine_id], switch.host_status)
+    if asked.bad_images is not None:
+        call.world.bad_images = set(asked.bad_images)
     return ok(picture(call.world, call.lifecycle.runtime))
+
+
+def _check_names(world: World, asked: WorldChange) -> None:
+    """Refuse a change before it begins when something that it names is not there."""
+    for slug, switches in asked.orgs.items():
+        for named in (slug, *(switches.replay_sources or ())):
+            if named not in world.orgs:
+                raise NotFound(f"organization '{named}' not found")
+    for machine_id in asked.machines:
+        if machine_id not in world.machines or not world.machines[machine_id].is_living:
+            raise MachineNotFound
 
 
 def picture(world: World, runtime: Runtime) -> dict[str, Any]:
@@ -107,7 +127,12 @@ def picture(world: World, runtime: Runtime) -> dict[str, Any]:
         }
         for org in world.orgs.values()
     }
-    return {"orgs": orgs, "apps": {app.name: _app_picture(app, runtime) for app in world.apps.values()}}
+    bad_images = sorted(world.bad_images)
+    return {
+        "orgs": orgs,
+        "bad_images": bad_images,
+        "apps": {app.name: _app_picture(app, runtime) for app in world.apps.values()},
+    }
 
 
 def _app_picture(app: App, runtime: Runtime) -> dict[str, Any]:
@@ -119,6 +144,7 @@ def _app_picture(app: App, runtime: Runtime) -> dict[str, Any]:
             "region": machine.region,
             "instance_id": machine.instance_id,
             "private_ip": machine.private_ip,
+            "host_status": machine.host_status,
             "listens": _listens(machine, runtime),
             "updated_at": rfc3339(machine.updated_at),
         }
@@ -145,6 +171,13 @@ def _listens(machine: Machine, runtime: Runtime) -> dict[str, str]:
     ports = [service.get("internal_port") for service in machine.services]
     found = {port: runtime.address(machine.id, port) for port in ports if isinstance(port, int)}
     return {str(port): f"{where[0]}:{where[1]}" for port, where in found.items() if where}
+
+
+async def _lines(feed: Feed, matches: re.Pattern[str]) -> AsyncIterator[bytes]:
+    while True:
+        line = await feed.next()
+        if matches.fullmatch(line["subject"]):
+            yield json.dumps(line, ensure_ascii=False).encode() + b"\n"
 
 
 def _subject_pattern(subject: str) -> re.Pattern[str]:

@@ -1,16 +1,21 @@
 """A whole localfly Machines API inside a test: real client, real HTTP messages, no socket, virtual time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 
 import httpx
 from starlette.types import ASGIApp
 
+from localfly.api.answer import ConnectionEnded
 from localfly.api.routes import create_api
+from localfly.identity import Ids
 from localfly.journal import Journal
+from localfly.keep import Keep, Row, database_in_memory, everything, row
 from localfly.lifecycle import Lifecycle, Runtime, Timings
+from localfly.trouble import Trouble, trouble
 from localfly.world import Machine, World
 from tests.virtual_time import VirtualTimeLoop
 
@@ -41,6 +46,20 @@ class NothingRuns:
         return None
 
 
+class Wireless(httpx.AsyncBaseTransport):
+    """The API without a socket; a connection that ends is the error that a client sees on a real wire."""
+
+    def __init__(self, api: ASGIApp) -> None:
+        self._inner = httpx.ASGITransport(app=api)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await self._inner.handle_async_request(request)
+        except ConnectionEnded as end:
+            why = "Server disconnected without sending a response."
+            raise httpx.RemoteProtocolError(why, request=request) from end
+
+
 @dataclass(frozen=True, slots=True)
 class Laptop:
     """The world, its lifecycle, and a client whose base URL is the API's (paths begin with `/v1/`)."""
@@ -48,6 +67,7 @@ class Laptop:
     world: World
     lifecycle: Lifecycle
     journal: Journal
+    troubles: Trouble
     api: ASGIApp
     client: httpx.AsyncClient
 
@@ -63,26 +83,59 @@ async def laptop(
     tokens: Mapping[str, Collection[str] | None] | None = None,
     timings: Timings | None = None,
     runtime: Runtime | None = None,
+    rate_limits: bool = False,
+    seed: int | None = None,
+    is_strict_wait: bool = False,
 ) -> AsyncIterator[Laptop]:
     """A localfly with these organisations, on the running virtual-time loop's clock.
 
     `tokens` maps tokens to the organisations they may act in (None: all); TOKEN may act in all unless told.
+    With a `seed` its ids are the same each time.
     """
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
-    world = World(loop.wall)
-    for slug in orgs:
-        world.add_org(slug)
+    world = World(loop.wall, ids=Ids(seed))
     journal = Journal(loop.wall)
     async with Lifecycle(world, runtime or NothingRuns(), timings) as lifecycle:
-        api = create_api(world, lifecycle, tokens={TOKEN: None} | dict(tokens or {}), journal=journal)
-        async with _client(api, TOKEN) as client:
-            yield Laptop(world, lifecycle, journal, api, client)
+        troubles = trouble(world.clock, has_limits=rate_limits, seed=seed or 0)
+        known = {TOKEN: None} | dict(tokens or {})
+        api = create_api(world, lifecycle, tokens=known, journal=journal, troubles=troubles)
+        with kept(world):
+            for slug in orgs:
+                world.add_org(slug)
+            async with _client(api, TOKEN) as client:
+                yield Laptop(world, lifecycle, journal, troubles, api, client)
+
+
+@contextmanager
+def kept(world: World) -> Iterator[sqlite3.Connection]:
+    """Keep a world as `--state-dir` does; at the end what is kept is exactly what there is."""
+    with closing(database_in_memory()) as database:
+        keep = Keep(database, world)
+        keep.restore()
+        yield database
+        keep.let_go()
+        again = World(world.clock)
+        Keep(database, again).restore()
+        there, written, read_back = rows(world), rows_of(database), rows(again)
+    assert written == there, "a change was not written: assign, or call changed()"
+    assert read_back == there
+
+
+def rows(world: World) -> dict[tuple[str, str], Row]:
+    """What would be kept of a world as it is now, by kind and id."""
+    return {each[:2]: each for each in map(row, everything(world))}
+
+
+def rows_of(database: sqlite3.Connection) -> dict[tuple[str, str], Row]:
+    """What a database keeps, by kind and id."""
+    found = database.execute("SELECT kind, id, body FROM thing WHERE kind <> 'world'")
+    return {(kind, key): (kind, key, body) for kind, key, body in found}
 
 
 def _client(api: ASGIApp, token: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=api),
+        transport=Wireless(api),
         base_url="http://localhost:4280",
         headers={"authorization": f"Bearer {token}"},
     )

@@ -148,11 +148,12 @@ async def test_a_body_that_is_not_json_is_a_400(content: bytes) -> None:
     assert answer.status_code == 400
 
 
-async def test_a_body_of_more_than_two_megabytes_is_refused() -> None:
+async def test_a_body_of_more_than_ten_megabytes_is_refused() -> None:
     async with laptop() as fly:
-        answer = await fly.client.post("/v1/apps", json={"name": "a" * 2_100_000, "org_slug": "acme"})
+        answer = await fly.client.post("/v1/apps", json={"name": "a" * 10_000_000, "org_slug": "acme"})
 
-    assert answer.status_code == 413
+    assert said(answer) == (413, "request body is larger than 10000000 bytes")
+    assert answer.headers["connection"] == "close"
 
 
 async def test_every_answer_carries_its_own_request_id() -> None:
