@@ -3,6 +3,7 @@
 Answers for RFC 3339 texts and Go duration texts, both ways; what they mean is the caller's.
 """
 
+import functools
 import re
 from datetime import UTC, datetime
 
@@ -13,7 +14,7 @@ _SIGNED = re.compile(r"[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h))+")
 
 def rfc3339(at: float) -> str:
     """Unix seconds as `2026-01-02T03:04:05Z`."""
-    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _second(int(at))
 
 
 def rfc3339_nano(at: float) -> str:
@@ -59,6 +60,12 @@ def duration_text(ns: int) -> str:
     if hours:
         return f"{hours}h{minutes}m{seconds}"
     return f"{minutes}m{seconds}" if minutes else seconds
+
+
+@functools.lru_cache(maxsize=4096)
+def _second(at: int) -> str:
+    """A long list names few moments many times."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _decimal(amount: int, unit: int) -> str:
