@@ -1,7 +1,7 @@
 """What may happen to a machine when: create, start, stop, suspend, restart, update, exit, destroy.
 
-Answers for what each verb sets off. Which state allows it is `allowed`'s, the steps of a move are `passage`'s,
-that there is one at a time `moves`', checks and schedules `check`'s and `schedule`'s, JSON the API's.
+Answers for what each verb sets off. Which state allows it is `allowed`'s, the steps of a move are
+`passage`'s, that there is one at a time `moves`', checks and schedules `check`'s and `schedule`'s.
 """
 
 import asyncio

@@ -191,7 +191,7 @@ async def test_what_ignores_the_signal_is_killed_with_all_that_it_started() -> N
         await until(lambda: at.said)
         before = family(os.getpid())
         assert (await at.stopped(machine))["exit_code"] == 128 + signal.SIGKILL
-        assert len(before - living(before)) == 2
+        await until(lambda: len(before - living(before)) == 2, what="the end of both")
 
 
 @pytest.mark.wire
