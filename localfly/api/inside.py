@@ -39,6 +39,15 @@ class ExecTimedOut(Refusal):
         super().__init__(f"deadline_exceeded: the command did not end within {timeout_s:g} s")
 
 
+class ExecEnded(Refusal):
+    """412: the machine went down in the middle; Fly's words have no prefix here."""
+
+    http_status = 412
+
+    def __init__(self) -> None:
+        super().__init__("exec request failed: EOF")
+
+
 class Exec(Body):
     """A command as a list; `cmd` is the deprecated text, split as a shell would, without one."""
 
@@ -76,7 +85,7 @@ async def exec_command(call: Call) -> Response:
     except NotRunning:
         raise FailedPrecondition("machine not running") from None
     except WentDown:
-        raise FailedPrecondition("exec request failed: EOF") from None
+        raise ExecEnded from None
     except TooMuchOutput:
         raise Invalid("invalid_argument: the command printed more than exec can carry") from None
     except TimeoutError:

@@ -99,7 +99,14 @@ async def laptop(
     async with Lifecycle(world, runtime or NothingRuns(), timings) as lifecycle:
         troubles = trouble(world.clock, has_limits=rate_limits, seed=seed or 0)
         known = {TOKEN: None} | dict(tokens or {})
-        api = create_api(world, lifecycle, tokens=known, journal=journal, troubles=troubles)
+        api = create_api(
+            world,
+            lifecycle,
+            tokens=known,
+            journal=journal,
+            troubles=troubles,
+            is_strict_wait=is_strict_wait,
+        )
         with kept(world):
             for slug in orgs:
                 world.add_org(slug)

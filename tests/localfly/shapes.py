@@ -444,7 +444,7 @@ REPLIES: Mapping[tuple[str, str], tuple[int, Kind | None]] = {
     },
     ("GET", f"{_MACHINE}/wait"): (
         200,
-        Thing({"ok": FLAG, "state": STATE, "version": ULID}, {"event_id": TEXT}),
+        Thing({"ok": FLAG, "state": STATE, "version": ULID, "event_id": ULID}),
     ),
     ("GET", f"{_MACHINE}/events"): (200, Many(EVENT, least=1)),
     ("GET", f"{_MACHINE}/versions"): (

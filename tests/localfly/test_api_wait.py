@@ -21,6 +21,8 @@ async def test_wait_answers_when_the_state_comes_and_at_once_when_it_is_there() 
         waited = loop.time() - began
         second = (await fly.client.get(f"{PATH}/{machine['id']}/wait")).json()
 
+    event_id = first.pop("event_id")
+    assert second.pop("event_id") == event_id
     assert first == second == {"ok": True, "state": "started", "version": machine["instance_id"]}
     assert waited == pytest.approx(0.5)
     assert loop.time() - began == pytest.approx(waited)

@@ -100,7 +100,7 @@ async def test_exec_ends_with_its_machine(which: str) -> None:
         asked = asyncio.create_task(fly.ran(path, "sh", "-c", "sleep 60"))
         await until(lambda: len(family(fly.pid)) > len(before), what="the command")
         await fly.api.post(f"{path}/stop", json={"timeout": "1s"})
-        assert said(await asked) == (412, "failed_precondition: exec request failed: EOF")
+        assert said(await asked) == (412, "exec request failed: EOF")
         assert said(await fly.ran(path, "true"))[0] == 412
 
 
