@@ -7,7 +7,7 @@ creates, and adopts only what carries our marks. What to do is `core.plan`'s, wh
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Literal, TypeVar, assert_never
+from typing import Any, TypeVar, assert_never
 
 import structlog
 
@@ -42,7 +42,6 @@ from reconciler.fly.settle import settled, visible
 
 Json = Any
 T = TypeVar("T")
-Moment = Literal["started", "done", "failed"]
 
 VOLUME_LISTED_WITHIN_S = 30.0  # volumes have no unique name: look for so long before creating again
 REFUSED_WITHIN_S = 120.0  # how long a refusal that clears by itself is waited for: a volume still bound …
@@ -71,7 +70,6 @@ async def apply(
     fly: FlyClient,
     values: Mapping[str, Secret],
     describe: str,
-    progress: Callable[[Action, Moment], None] = lambda _action, _moment: None,
 ) -> None:
     """Do one app's `actions` in order and stop at the first that fails.
 
@@ -82,15 +80,12 @@ async def apply(
     for action in actions:
         told = log.bind(app=action.app_name, action=action.kind)
         told.info("apply.started", because=action.because)
-        progress(action, "started")
         try:
             await run.do(action)
         except (FlyError, StepFailed) as error:
             told.warning("apply.failed", error=str(error))
-            progress(action, "failed")
             raise
         told.info("apply.done")
-        progress(action, "done")
 
 
 class _Run:

@@ -5,13 +5,14 @@ guardrail, 2 changes (only `plan --detailed-exitcode`), 0. Leaves the work to th
 """
 
 import asyncio
+import contextlib
 import io
 import json
 import os
 import sys
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -25,13 +26,14 @@ from reconciler import logs, report
 from reconciler.config import ConfigError, Environment, listen_overrides, take_environment
 from reconciler.core.problem import printable
 from reconciler.core.spec import ENV_PREFIX, Specs
+from reconciler.flags import Format, FormatOption, SecretEnvPrefix, SpecsArgument, Workers, Yes, takes_options
 from reconciler.fly.client import FlyClient
 from reconciler.fly.errors import FlyError
 from reconciler.intent import Intent, NotUsable
 from reconciler.observe import observe_fleet
 from reconciler.rollout import rollout
 from reconciler.run import describe, run
-from reconciler.session import Options, PaceChoice, Session, begin, read_source
+from reconciler.session import Options, Session, begin, read_source
 from reconciler.survey import Survey, survey
 from router.server import ListenError
 
@@ -48,11 +50,6 @@ class Exit(IntEnum):
     PARTIAL = 4
 
 
-class Format(StrEnum):
-    TEXT = "text"
-    JSON = "json"
-
-
 @dataclass(frozen=True, slots=True)
 class Given:
     """What the process was given besides the flags of its command."""
@@ -60,27 +57,6 @@ class Given:
     environment: Environment
     debug: bool
 
-
-SpecsArgument = Annotated[Path, typer.Argument(metavar="SPECS", help="A folder of YAML, or one file.")]
-RootKeyFile = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="Holds the root key; else RECONCILER_ROOT_KEY does.", show_default=False
-    ),
-]
-SecretsDir = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="Secrets may come from files below it.", show_default=False),
-]
-SecretEnvPrefix = Annotated[
-    str, typer.Option(metavar="PREFIX", help="Secrets may come from variables with this prefix.")
-]
-FormatOption = Annotated[Format, typer.Option("--format", help="For people or for programs.")]
-PaceOption = Annotated[
-    PaceChoice, typer.Option(help="Keep to Fly's rate limits; off is for a Fly on a laptop.")
-]
-Workers = Annotated[int, typer.Option(min=1, max=256, help="User apps that are worked on at a time.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 app = typer.Typer(
     name="reconciler",
@@ -93,6 +69,9 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """The program."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whoever started us: a socket must not get its number
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 (for as long as we live)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a letter is no reason to fail
@@ -130,31 +109,19 @@ def validate(specs: SpecsArgument, secret_env_prefix: SecretEnvPrefix = ENV_PREF
 
 
 @app.command()
+@takes_options
 def plan(
     context: typer.Context,
-    specs: SpecsArgument,
+    options: Options,
     *,
     form: FormatOption = Format.TEXT,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes.")
     ] = False,
-    root_key_file: RootKeyFile = None,
-    secrets_dir: SecretsDir = None,
-    secret_env_prefix: SecretEnvPrefix = ENV_PREFIX,
-    pace: PaceOption = PaceChoice.FLY,
     workers: Workers = 8,
 ) -> int:
     """Show what it would take to make Fly as the documents say; changes nothing."""
-    session = _session(
-        context,
-        Options(
-            specs=specs,
-            root_key_file=root_key_file,
-            secrets_dir=secrets_dir,
-            secret_env_prefix=secret_env_prefix,
-            pace=pace,
-        ),
-    )
+    session = _session(context, options)
     found = asyncio.run(_survey(session, workers))
     if form is Format.JSON:
         _say(json.dumps(found.plan.to_json(), indent=2))
@@ -165,28 +132,16 @@ def plan(
 
 
 @app.command()
+@takes_options
 def status(
     context: typer.Context,
-    specs: SpecsArgument,
+    options: Options,
     *,
     form: FormatOption = Format.TEXT,
-    root_key_file: RootKeyFile = None,
-    secrets_dir: SecretsDir = None,
-    secret_env_prefix: SecretEnvPrefix = ENV_PREFIX,
-    pace: PaceOption = PaceChoice.FLY,
     workers: Workers = 8,
 ) -> int:
     """Show how every user app is; changes nothing."""
-    session = _session(
-        context,
-        Options(
-            specs=specs,
-            root_key_file=root_key_file,
-            secrets_dir=secrets_dir,
-            secret_env_prefix=secret_env_prefix,
-            pace=pace,
-        ),
-    )
+    session = _session(context, options)
     found = asyncio.run(_survey(session, workers))
     if form is Format.JSON:
         _say(json.dumps(report.status_json(found), indent=2))
@@ -196,28 +151,16 @@ def status(
 
 
 @app.command()
+@takes_options
 def apply(
     context: typer.Context,
-    specs: SpecsArgument,
+    options: Options,
     *,
     yes: Yes = False,
-    root_key_file: RootKeyFile = None,
-    secrets_dir: SecretsDir = None,
-    secret_env_prefix: SecretEnvPrefix = ENV_PREFIX,
-    pace: PaceOption = PaceChoice.FLY,
     workers: Workers = 8,
 ) -> int:
     """Make Fly as the documents say, once; asks first."""
-    session = _session(
-        context,
-        Options(
-            specs=specs,
-            root_key_file=root_key_file,
-            secrets_dir=secrets_dir,
-            secret_env_prefix=secret_env_prefix,
-            pace=pace,
-        ),
-    )
+    session = _session(context, options)
     session.require_root_key()
     if not yes and not _on_terminal():
         raise ConfigError(
@@ -228,9 +171,10 @@ def apply(
 
 
 @app.command("run")
+@takes_options
 def run_for_ever(
     context: typer.Context,
-    specs: SpecsArgument,
+    options: Options,
     *,
     yes: Yes = False,
     resync: Annotated[
@@ -240,25 +184,11 @@ def run_for_ever(
         list[str] | None,
         typer.Option(metavar="NAME=HOST:PORT", help="Bind a Router listener elsewhere.", show_default=False),
     ] = None,
-    root_key_file: RootKeyFile = None,
-    secrets_dir: SecretsDir = None,
-    secret_env_prefix: SecretEnvPrefix = ENV_PREFIX,
-    pace: PaceOption = PaceChoice.FLY,
     workers: Workers = 8,
 ) -> int:
     """Make Fly as the documents say, for ever, and route visitors; asks before the very first app."""
     overrides = listen_overrides(listen or ())
-    session = _session(
-        context,
-        Options(
-            specs=specs,
-            root_key_file=root_key_file,
-            secrets_dir=secrets_dir,
-            secret_env_prefix=secret_env_prefix,
-            pace=pace,
-        ),
-        are_problems_told=False,  # its log does
-    )
+    session = _session(context, options, are_problems_told=False)  # its log does
     session.require_root_key()
     logs.configure(logs.Form.AUTO, debug=context.obj.debug)
 
@@ -365,9 +295,22 @@ def _error(message: str) -> Exit:
 
 def _show(lines: Iterable[Text]) -> None:
     console = Console(soft_wrap=True, highlight=False)
-    for line in lines:
-        console.print(line)
+    with _telling():
+        for line in lines:
+            console.print(line)
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    with _telling():
+        sys.stdout.write(f"{text}\n")
+
+
+@contextlib.contextmanager
+def _telling() -> Iterator[None]:
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has enough: typer ends the program without a word
+        raise
+    except OSError as error:
+        raise ConfigError(f"the result cannot be written to stdout: {error.strerror}") from None

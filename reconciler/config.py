@@ -56,6 +56,7 @@ def api_url(environment: Environment) -> str:
             text = f"{'http' if host in PLAIN_HTTP_HOSTS else 'https'}://{text}"
         url = urlsplit(text)
         is_usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        is_usable = is_usable and not any(c.isspace() for c in text)
         is_usable = is_usable and not (url.path.strip("/") or url.query or url.fragment or "@" in url.netloc)
     except ValueError:
         is_usable = False

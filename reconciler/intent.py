@@ -41,6 +41,7 @@ class Intent:
         self.specs = Specs()
         self.apps: Mapping[str, DesiredApp] = {}  # by document name
         self.kept: frozenset[str] = frozenset()  # of `apps`: their documents do not hold now
+        self.missing_secrets: dict[str, str] = {}  # name → why there is no value of it here
         self.last_hosts: dict[str, tuple[str, ...]] = {}  # also of documents that are gone
 
     @property
@@ -62,6 +63,7 @@ class Intent:
         fleet = self._checked(specs.fleet)
         specs = replace(specs, fleet=fleet, router=_as_bound(specs.router, self.specs.router))
         key_id = self._root_key.kid if self._root_key else None
+        self.missing_secrets = {}
         apps = {
             name: self._with_digest(resolve(specs, name, secrets_digest=None, key_id=key_id), specs.secrets)
             for name in specs.users
@@ -76,6 +78,7 @@ class Intent:
 
     def look_at_secrets(self) -> Change:
         """Read the values of all secrets again: an edited file or variable moves the apps that use it."""
+        self.missing_secrets = {}
         apps = {
             name: app if name in self.kept else self._with_digest(app, self.specs.secrets)
             for name, app in self.apps.items()
@@ -99,6 +102,7 @@ class Intent:
         if self._root_key is None:
             return app
         values = self._secrets.values(app.secret_names, documents, app_name=app.app_name)
+        self.missing_secrets |= values.missing
         digest = None if values.missing else self._root_key.digest(values.known)
         return app if digest == app.secrets_digest else replace(app, secrets_digest=digest)
 

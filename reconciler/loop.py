@@ -69,6 +69,7 @@ class Loop:
         self._failed_looks = 0  # at the organisation, in a row
         self._look_now = asyncio.Event()
         self._told_problems: frozenset[str] = frozenset()
+        self._told_missing: frozenset[str] = frozenset()  # secrets
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish what is under way for at most 8 s.
@@ -118,6 +119,7 @@ class Loop:
             return
         if specs.router not in (None, self._intent.router):
             log.warning("router.left_behind", because="`listeners` and `auth` change with the next start")
+        self._tell_missing_secrets()
         self._want(change, also=kept ^ self._intent.kept)
         if change:
             log.info("source.changed", moved=len(change.moved), vanished=len(change.vanished))
@@ -143,7 +145,15 @@ class Loop:
         for problem in problems:
             if problem not in self._told_problems:
                 log.warning("source.rejected", problem=problem)
+        if self._told_problems and not problems:
+            log.info("source.mended")
         self._told_problems = frozenset(problems)
+
+    def _tell_missing_secrets(self) -> None:
+        missing = self._intent.missing_secrets
+        for name in sorted(missing.keys() - self._told_missing):
+            log.warning("secret.missing", name=name, because=missing[name])
+        self._told_missing = frozenset(missing)
 
     async def _observe_for_ever(self) -> None:
         has_answered = False
@@ -171,6 +181,7 @@ class Loop:
 
     async def _observe(self) -> None:
         self._want(self._intent.look_at_secrets())
+        self._tell_missing_secrets()
         differing = await self._lookout.look()
         if self._failed_looks:
             self._wake_unanswered()

@@ -134,6 +134,8 @@ def _gaps(found: Survey) -> Iterator[Text]:
     if plan.not_compared:
         apps = _count(plan.not_compared, "app")
         yield Text(f"secrets of {apps} not compared: their values or the root key are not known here", "dim")
+    for name, why in found.missing_secrets:
+        yield Text(f"secret {name} has no value here: {printable(why)}", "yellow")
     if plan.unclaimed:
         names = ", ".join(plan.unclaimed)
         yield Text(f"unclaimed, without a document that holds, left as they are: {names}", "yellow")

@@ -56,16 +56,25 @@ class Session:
 
     @asynccontextmanager
     async def fly(self) -> AsyncIterator[FlyClient]:
-        """A client for as long as the block."""
-        is_here = urlsplit(self._api_url).hostname in PLAIN_HTTP_HOSTS
-        async with httpx.AsyncClient(
-            base_url=self._api_url,
-            headers={"user-agent": "fly-reconciler"},
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-            trust_env=not is_here,  # a proxy in the environment leads out, not back to this host
-        ) as http:
+        """A client for as long as the block. Raises ConfigError and FlyError."""
+        async with self._http() as http:
             rates = Rates() if self._pace is PaceChoice.FLY else None
             yield FlyClient(http, token=self._token.reveal(), pace=Pace(rates))
+
+    def _http(self) -> httpx.AsyncClient:
+        is_here = urlsplit(self._api_url).hostname in PLAIN_HTTP_HOSTS
+        try:
+            return httpx.AsyncClient(
+                base_url=self._api_url,
+                headers={"user-agent": "fly-reconciler"},
+                limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+                trust_env=not is_here,  # a proxy in the environment leads out, not back to this host
+            )
+        except (ImportError, OSError, ValueError, httpx.InvalidURL):  # whose texts may show a password
+            raise ConfigError(
+                "the variables for the way to Fly cannot be used: check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY "
+                "and NO_PROXY (a proxy is http://HOST:PORT), and SSL_CERT_FILE and SSL_CERT_DIR"
+            ) from None
 
     def require_root_key(self) -> None:
         """Raises ConfigError when replays must be proven and there is nothing to prove them with."""

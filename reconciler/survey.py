@@ -26,6 +26,7 @@ class Survey:
     plan: FleetPlan
     members: tuple[Member, ...]  # sorted by name, unclaimed ones too
     silent_regions: tuple[str, ...]  # did not answer; machines there are missing here
+    missing_secrets: tuple[tuple[str, str], ...] = ()  # (name, why there is no value of it here)
 
     @property
     def is_whole(self) -> bool:
@@ -76,7 +77,8 @@ async def survey(fly: FlyClient, intent: Intent, *, workers: int = 8) -> Survey:
         ),
     )
     everybody = sorted((*by_name.values(), *unclaimed), key=lambda member: member.name)
-    return Survey(plan, tuple(everybody), observed.error_regions)
+    missing = tuple(sorted(intent.missing_secrets.items()))
+    return Survey(plan, tuple(everybody), observed.error_regions, missing)
 
 
 async def each(

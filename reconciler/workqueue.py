@@ -18,10 +18,9 @@ MAX_DOUBLINGS = 32  # beyond any limit_s; keeps the power finite for a name that
 class Priority(IntEnum):
     """Why a name waits; the smaller goes first, whatever its age."""
 
-    ASKED = 0  # a person, or a visitor that waits
-    CHANGED = 1  # its documents or its machines moved
-    RETRY = 2  # failed before
-    RESYNC = 3  # the regular look
+    CHANGED = 0  # its document moved
+    RETRY = 1  # failed before, or Fly was at work on it
+    RESYNC = 2  # the regular look
 
 
 class Closed(Exception):  # noqa: N818 - an ending that workers wait for

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import sys
 from dataclasses import dataclass
@@ -130,6 +131,11 @@ def test_a_folder_that_is_not_there_is_told(shell: Shell, tmp_path: Path) -> Non
         (("plan", "{specs}", "--workers", "0"), {}, r"--workers"),
         (("plan", "{specs}"), {"FLY_API_TOKEN": ""}, r"FLY_API_TOKEN is not set"),
         (("plan", "{specs}"), {"FLY_API_HOSTNAME": "ftp://x"}, r"FLY_API_HOSTNAME: "),
+        (
+            ("plan", "{specs}"),
+            {"FLY_API_TOKEN": "two\nlines"},
+            r"characters .*; check the token in FLY_API_TOKEN",
+        ),
         (("plan", "{specs}"), {"FLY_ORG": "other"}, r"FLY_ORG is other, and the Fleet document says acme"),
         (("plan", "{specs}"), {"RECONCILER_ROOT_KEY": "zz"}, r"RECONCILER_ROOT_KEY: .*64 hex digits"),
         (("plan", "{specs}", "--root-key-file", "/nowhere"), {}, r"--root-key-file /nowhere: .*No such file"),
@@ -194,6 +200,54 @@ async def reconciler(*arguments: str | Path, env: dict[str, str]) -> wire.Finish
     assert not any(canary in done.out + done.err for canary in CANARIES)
     assert "Traceback" not in done.err
     return done
+
+
+@pytest.mark.wire
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "ALL_PROXY=socks5://u:canary@127.0.0.1:1",
+        "HTTPS_PROXY=ftp://x",
+        "NO_PROXY=[::1",
+        "SSL_CERT_FILE=/nowhere",
+    ],
+)
+async def test_a_way_out_that_cannot_be_used_is_one_line(
+    specs: Path, environ: dict[str, str], variable: str
+) -> None:
+    """A proxy or a certificate file that is none is a wrong variable, and no fault of the program."""
+    name, _, value = variable.partition("=")
+    env = {**environ, "FLY_API_HOSTNAME": "https://fly.invalid", name: value}
+    done = await reconciler("plan", specs, env=env)
+    assert done.code == Exit.ERROR
+    (line,) = done.err.splitlines()
+    assert name in line
+    assert "canary" not in line
+
+
+@pytest.mark.wire
+@pytest.mark.parametrize(
+    ("line", "code", "told"),
+    [
+        ("{reconciler} apply {specs} <&-", Exit.ERROR, r"reconciler: apply needs --yes .*\n"),
+        ("{reconciler} validate {specs} >&-", Exit.OK, ""),
+        ("{reconciler} validate {specs}/nowhere 2>&-", Exit.ERROR, ""),
+        (
+            "ulimit -f 0; {reconciler} validate {specs} >{specs}/full",
+            Exit.ERROR,
+            r"reconciler: the result cannot be written to stdout: File too large\n",
+        ),
+    ],
+)
+async def test_streams_that_cannot_be_used_are_no_fault(
+    specs: Path, line: str, code: Exit, told: str
+) -> None:
+    """Closed ones cost nothing but what was to be read or written there; a full disk is not success."""
+    words = {"reconciler": f"{shlex.quote(sys.executable)} -m reconciler", "specs": shlex.quote(str(specs))}
+    env = {"FLY_API_TOKEN": TOKEN, "RECONCILER_ROOT_KEY": ROOT_KEY}
+    done = await wire.finished("/bin/sh", "-c", line.format(**words), env=env)
+    assert done.code == code
+    assert re.fullmatch(told, done.err)
 
 
 @pytest.mark.wire

@@ -28,7 +28,8 @@ def test_the_api_may_be_named_with_or_without_its_scheme(text: str, url: str) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["ftp://x", "https://", "https://x/v1", "https://u:p@x", "https://x:port", "http://[::1", "a b:x"]
+    "text",
+    ["ftp://x", "https://", "https://x/v1", "https://u:p@x", "https://x:port", "http://[::1", "a b:x", "a b"],
 )
 def test_an_address_that_cannot_be_one_is_refused_without_being_repeated(text: str) -> None:
     """The line names the variable; what stood in it may hold a password."""

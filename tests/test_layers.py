@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.fly.client import FlyClient
+
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("reconciler", "router", "localfly", "specs", "tests", "bench")
 STANDARD = sys.stdlib_module_names
@@ -63,6 +65,7 @@ LAW = (
         "reconciler.session",
         (*VERB, *INTENT, "reconciler.config", "reconciler.source", "reconciler.secret_source"),
     ),
+    Layer("reconciler.flags", (CORE, "reconciler.session"), frozenset({"typer"})),
     Layer("reconciler.cli", ("reconciler", *ROUTER)),
     Layer("reconciler.__main__", ("reconciler.cli", "reconciler.logs")),
     Layer("router.guard", (), NOTHING),  # one file that can be copied into an image
@@ -170,6 +173,22 @@ def _called(node: ast.Call) -> str:
 def test_every_module_imports_only_what_lies_below_it(module: str, path: Path) -> None:
     """The layout of design and code agree: no import points up or sideways, and core stays pure."""
     assert breaches(module, path.read_text("utf-8"), is_package=path.name == "__init__.py") == []
+
+
+def test_one_place_changes_fly() -> None:
+    """Of all our modules only `apply` calls what changes something on Fly; `fly` itself offers it."""
+    changing = {
+        name for name in vars(FlyClient) if not name.startswith(("_", "get_", "list_", "org_", "wait"))
+    }
+    assert {"create_app", "create_machine", "update_machine", "set_secrets", "lease"} <= changing
+    callers = {
+        module
+        for module, path in sources()
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in changing
+        if under(module, "reconciler") and not under(module, FLY)
+    }
+    assert callers == {"reconciler.apply"}
 
 
 @pytest.mark.parametrize(

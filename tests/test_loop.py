@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import httpx
+from structlog.testing import capture_logs
 
 from reconciler.core.spec import Unreadable
 from reconciler.fly.pace import Rates
@@ -380,6 +381,36 @@ async def test_without_the_root_key_a_plan_compares_no_secrets_and_says_so() -> 
         found = await on.plan(has_root_key=False)
         assert found.plan.action_count == 0
         assert found.plan.not_compared == 2
+
+
+async def test_a_secret_that_loses_its_value_is_told_and_its_machines_stay() -> None:
+    """Once, by name and with the reason; what is set on Fly stays set, and no machine restarts."""
+    async with stage("alice") as on, on.running() as run:
+        await run.converged()
+        version = on.machine("alice").instance_id
+        with capture_logs() as events:
+            on.environ.clear()
+            await asyncio.sleep(600)
+        told = [event for event in events if event["event"] == "secret.missing"]
+        assert [(event["name"], event["because"]) for event in told] == [
+            ("OPENAI_API_KEY", "the variable FLEET_SECRET_OPENAI_API_KEY is not set here")
+        ]
+        assert on.machine("alice").instance_id == version
+        assert "OPENAI_API_KEY" in on.app("alice").secrets
+        assert (await on.plan()).missing_secrets == ((told[0]["name"], told[0]["because"]),)
+
+
+async def test_documents_that_hold_again_are_told() -> None:
+    """Whoever was called for a rejected document hears that it is mended."""
+    async with stage("alice") as on, on.running() as run:
+        await run.converged()
+        with capture_logs() as events:
+            run.save({**on.files, "users/bob.yaml": "kind: ["})
+            await asyncio.sleep(5)
+            run.save({**on.files, "users/bob.yaml": user("bob")})
+            await run.converged()
+        heard = [event["event"] for event in events if event["event"].startswith("source.")]
+        assert heard == ["source.rejected", "source.mended", "source.changed"]
 
 
 async def test_a_router_document_that_moves_its_doors_waits_for_the_next_start() -> None:

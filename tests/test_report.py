@@ -78,3 +78,11 @@ def test_a_text_from_outside_cannot_forge_a_line_or_a_colour() -> None:
 def test_nothing_of_an_environment_is_shown() -> None:
     """A plan names slots and reasons; values of a config are not in it."""
     assert not any("canary" in line for line in shown(FleetPlan(apps=(creating("alice"),))))
+
+
+def test_a_secret_without_a_value_is_named_with_the_reason() -> None:
+    """One line each, before the changes, and nothing that a reason holds breaks it."""
+    found = Survey(FleetPlan(), (), (), (("API_KEY", "the file k\n cannot be read"),))
+    lines = [line.plain for line in plan_lines(found)]
+    assert lines[1].startswith("secret API_KEY has no value here: the file k")
+    assert "\n" not in lines[1]

@@ -34,21 +34,20 @@ async def drain(work: WorkQueue) -> list[str]:
 
 
 async def test_the_more_urgent_name_is_taken_first_whatever_its_age() -> None:
-    """A name asked for by a person goes before changed, failed and regular ones that came earlier."""
+    """A name whose document changed goes before failed and regular ones that came earlier."""
     work = queue()
     work.add("regular", priority=Priority.RESYNC)
     work.add("failed", priority=Priority.RETRY)
     work.add("changed", priority=Priority.CHANGED)
-    work.add("asked", priority=Priority.ASKED)
-    assert await drain(work) == ["asked", "changed", "failed", "regular"]
+    assert await drain(work) == ["changed", "failed", "regular"]
 
 
 async def test_a_name_that_is_added_twice_is_taken_once() -> None:
     """Adds of a waiting name melt into one, with the better priority."""
     work = queue()
     work.add("alice", priority=Priority.RESYNC)
-    work.add("bob", priority=Priority.CHANGED)
-    work.add("alice", priority=Priority.ASKED)
+    work.add("bob", priority=Priority.RETRY)
+    work.add("alice", priority=Priority.CHANGED)
     assert await drain(work) == ["alice", "bob"]
 
 
@@ -65,8 +64,8 @@ async def test_a_name_is_never_with_two_workers() -> None:
     work = queue()
     work.add("alice", priority=Priority.CHANGED)
     assert await work.take() == "alice"
+    work.add("alice", priority=Priority.RETRY)
     work.add("alice", priority=Priority.CHANGED)
-    work.add("alice", priority=Priority.ASKED)
     assert await drain(work) == []
     work.done("alice")
     assert await drain(work) == ["alice"]
@@ -163,7 +162,7 @@ async def test_a_closed_queue_ends_its_workers() -> None:
     waiting = asyncio.ensure_future(work.take())
     await asyncio.sleep(0)
     work.close()
-    work.add("alice", priority=Priority.ASKED)
+    work.add("alice", priority=Priority.CHANGED)
     with pytest.raises(Closed):
         await waiting
     with pytest.raises(Closed):
@@ -174,7 +173,7 @@ STEPS = st.lists(
     st.tuples(
         st.sampled_from(["add", "retry", "forget", "work", "done", "pass"]),
         st.sampled_from(["a", "b", "c"]),
-        st.sampled_from([Priority.ASKED, Priority.CHANGED, Priority.RETRY]),
+        st.sampled_from([Priority.CHANGED, Priority.RETRY]),
         st.floats(0, 20),
     ),
     max_size=60,

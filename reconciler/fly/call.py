@@ -18,6 +18,7 @@ from reconciler.fly.errors import (
     FlyError,
     Garbled,
     TooFast,
+    Unauthorized,
     Unavailable,
     refusal,
 )
@@ -31,6 +32,7 @@ FIRST_PAUSE_S = 0.5  # doubled each time: a call gives up after 3.5 seconds of p
 LONGEST_PAUSE_S = 30.0  # even if Fly asks for more
 CONNECT_S = 5.0
 ANSWER_S = 70.0  # creating on a cold host may take a minute; a wait at most as long
+READ_S = 20.0  # of what Fly only has to look up: an API that hangs is told of soon
 
 # Raised before a byte of the request left: the effect cannot have happened.
 _NOT_SENT = (
@@ -123,6 +125,7 @@ class Caller:
             pause_s *= 2
 
     async def _send(self, call: Call) -> httpx.Response:
+        answer_s = ANSWER_S if call.is_write or call.is_wait else READ_S
         try:
             return await self._http.request(
                 call.method,
@@ -130,12 +133,12 @@ class Caller:
                 json=call.json,
                 params=call.params,
                 headers={**call.headers, "Authorization": self._authorization},
-                timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S, pool=None),
+                timeout=httpx.Timeout(answer_s, connect=CONNECT_S, pool=None),
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             was_lost = call.is_write and not isinstance(error, _NOT_SENT)
             kind = Ambiguous if was_lost else CouldNotAsk
-            raise kind(call.operation, f"no answer from {self._where()}: {_words(error)}") from error
+            raise kind(call.operation, f"no answer from {self._where()}{_why(error, answer_s)}") from error
 
     def _read(self, call: Call, response: httpx.Response, into: TypeAdapter[T]) -> T:
         if not response.is_success:
@@ -177,11 +180,16 @@ def _is_worth_repeating(call: Call, error: FlyError) -> bool:
 def _authorization(token: str) -> str:
     text = token.strip()
     if not text:
-        raise CouldNotAsk("talk to Fly", "the API token is empty")
+        raise Unauthorized("talk to Fly", "the API token is empty")
     if not (text.isascii() and text.isprintable()):
-        raise CouldNotAsk("talk to Fly", "the API token holds characters that no HTTP header can carry")
+        raise Unauthorized("talk to Fly", "the API token holds characters that no HTTP header can carry")
     return text if text.startswith("FlyV1 ") else f"Bearer {text}"
 
 
-def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
+def _why(error: Exception, answer_s: float) -> str:
+    match error:
+        case httpx.ConnectTimeout():
+            return f" within {CONNECT_S:g} s"
+        case httpx.ReadTimeout():
+            return f" within {answer_s:g} s"
+    return f": {str(error) or type(error).__name__}"

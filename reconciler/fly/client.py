@@ -63,7 +63,7 @@ class FlyClient:
     ) -> None:
         """`http` carries the base URL, without `/v1`; `wall` gives unix seconds, to judge lease expiries.
 
-        Raises `CouldNotAsk` when the token cannot be a token.
+        Raises `Unauthorized` when the token cannot be a token.
         """
         self._calls = Caller(http, token=token, pace=pace)
         self._wall = wall

@@ -5,7 +5,7 @@
     ├── Ambiguous            a write whose effect is unknown: lost answer, 408, 5xx, unreadable success
     ├── Garbled              a read answered in something that is not this API
     └── WasToldNo            a clear refusal
-        ├── Unauthorized     401
+        ├── Unauthorized     401, or a text that cannot be a token
         ├── Forbidden        403
         ├── NotFound         404
         ├── WaitExpired      408 of a wait: not yet

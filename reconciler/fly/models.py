@@ -28,7 +28,6 @@ class App(Answer):
     name: str
     network: Text = ""
     status: Text = ""
-    machine_count: Count = 0
     organization: Organization = Organization()
 
 

@@ -90,6 +90,21 @@ async def test_an_api_that_stays_down_is_given_up_within_seconds() -> None:
     assert asyncio.get_running_loop().time() - begun < 6
 
 
+async def test_an_api_that_hangs_is_told_of_within_two_minutes() -> None:
+    """A look-up is not waited for as long as a machine's start, and the line says how long it was."""
+    patience: list[float] = []
+
+    def hang(request: httpx.Request) -> httpx.Response:
+        patience.append(request.extensions["timeout"]["read"])
+        raise httpx.ReadTimeout("")
+
+    with pytest.raises(CouldNotAsk, match=r"no answer from http://fly\.test:4280 within 20 s; check"):
+        await answering(hang).list_apps("acme")
+    assert sum(patience) < 120
+    with pytest.raises(Ambiguous, match="within 70 s"):
+        await answering(hang).create_machine("alice", name="web-0", region="iad", config=CONFIG)
+
+
 async def test_fly_is_asked_again_no_sooner_than_it_wants() -> None:
     """`Retry-After` is honoured, for creates too: a 429 did nothing."""
     loop = asyncio.get_running_loop()

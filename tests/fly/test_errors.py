@@ -232,10 +232,11 @@ async def test_an_api_that_is_down_reads_as_one_line_with_the_next_step() -> Non
 
 @pytest.mark.parametrize("token", ["", "  \n", "two\nlines", "schlüssel"])
 async def test_a_token_that_cannot_be_one_is_refused_without_showing_it(token: str) -> None:
-    """It is an error of ours, at once, and does not quote the token."""
+    """It is an error of ours, at once, says where the token is from and does not quote it."""
     with pytest.raises(FlyError) as caught:
         answering(says(200), token=token)
     assert not token.strip() or token.strip() not in str(caught.value)
+    assert "check the token in FLY_API_TOKEN" in str(caught.value)
 
 
 @pytest.mark.parametrize("status", [200, 400, 500])

@@ -1,0 +1,73 @@
+"""The flags that several commands share, each declared once.
+
+Answers for what they are called and what `--help` says of them. What they mean is `session`'s.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from reconciler.core.spec import ENV_PREFIX
+from reconciler.session import Options, PaceChoice
+
+
+class Format(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+SpecsArgument = Annotated[Path, typer.Argument(metavar="SPECS", help="A folder of YAML, or one file.")]
+SecretEnvPrefix = Annotated[
+    str, typer.Option(metavar="PREFIX", help="Secrets may come from variables with this prefix.")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="For people or for programs.")]
+Workers = Annotated[int, typer.Option(min=1, max=256, help="User apps that are worked on at a time.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def takes_options(verb: Callable[..., int]) -> Callable[..., int]:
+    """`verb(context, options, …)` as a command that takes the flags of `Options` besides its own."""
+
+    @functools.wraps(verb)
+    def command(context: typer.Context, **given: Any) -> int:
+        options = _options(**{name: given.pop(name) for name in shared})
+        return verb(context, options, **given)
+
+    shared = inspect.signature(_options).parameters
+    context, _, *own = inspect.signature(verb).parameters.values()
+    parameters = (context, *shared.values(), *own)
+    vars(command)["__signature__"] = inspect.Signature(parameters)
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
+def _options(
+    specs: SpecsArgument,
+    *,
+    root_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Holds the root key; else RECONCILER_ROOT_KEY does.", show_default=False
+        ),
+    ] = None,
+    secrets_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Secrets may come from files below it.", show_default=False),
+    ] = None,
+    secret_env_prefix: SecretEnvPrefix = ENV_PREFIX,
+    pace: Annotated[
+        PaceChoice, typer.Option(help="Keep to Fly's rate limits; off is for a Fly on a laptop.")
+    ] = PaceChoice.FLY,
+) -> Options:
+    return Options(
+        specs=specs,
+        root_key_file=root_key_file,
+        secrets_dir=secrets_dir,
+        secret_env_prefix=secret_env_prefix,
+        pace=pace,
+    )
