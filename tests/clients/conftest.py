@@ -1,0 +1,11 @@
+"""The run ends with a line that says which independent clients drove localfly."""
+
+import pytest
+
+from tests.clients import report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """One line, after everything else."""
+    if said := report.line(config):
+        terminalreporter.write_line(said)
