@@ -1,5 +1,7 @@
 """Control endpoints: a picture of the world, the replay switches, the proxy's lines."""
 
+from typing import Any
+
 import pytest
 
 from tests.localfly.inprocess import laptop
@@ -106,3 +108,58 @@ async def test_other_control_endpoints_are_a_501(endpoint: str) -> None:
 async def test_a_token_for_one_organisation_does_not_see_the_whole_world() -> None:
     async with laptop(tokens={"narrow": ("acme",)}) as fly, fly.speaking("narrow") as narrow:
         assert said(await narrow.get(WORLD)) == (403, "unauthorized")
+
+
+async def test_a_host_is_lost_and_comes_back_by_a_switch() -> None:
+    async with laptop() as fly:
+        await create_app(fly)
+        volume = await create_volume(fly)
+        mounts = [{"volume": volume["id"], "path": "/data"}]
+        machine = await started_machine(fly, config=config(mounts=mounts))
+        url = f"/v1/apps/alice/machines/{machine['id']}"
+
+        async def switch(status: str) -> dict[str, Any]:
+            change = {"machines": {machine["id"]: {"host_status": status}}}
+            assert (await fly.client.patch(WORLD, json=change)).status_code == 200
+            shown: dict[str, Any] = (await fly.client.get(url)).json()
+            return shown
+
+        lost = await switch("unreachable")
+        kept = (await fly.client.get(f"/v1/apps/alice/volumes/{volume['id']}")).json()
+        refused = [
+            await fly.client.post(f"{url}/{verb}", json={})
+            for verb in ("lease", "stop", "suspend", "restart")
+        ]
+        back = await switch("ok")
+
+    assert (lost["host_status"], lost["state"], lost["image_ref"]) == ("unreachable", "started", {})
+    assert "config" not in lost
+    assert lost["incomplete_config"]["image"] == machine["config"]["image"]
+    assert kept["host_status"] == "unreachable"
+    text = f"unavailable: host of machine {machine['id']} is unreachable"
+    assert [said(answer) for answer in refused] == [(503, text)] * 4
+    assert (back["host_status"], back["config"]) == ("ok", machine["config"])
+
+
+async def test_bad_images_are_named_seen_and_taken_back() -> None:
+    async with laptop() as fly:
+        await create_app(fly)
+        image = config()["image"]
+        spoilt = (await fly.client.patch(WORLD, json={"bad_images": [image]})).json()["bad_images"]
+        made = (await fly.client.post("/v1/apps/alice/machines", json={"config": config()})).json()
+        gone = await settled(fly, "alice", made["id"], "destroyed")
+        mended = (await fly.client.patch(WORLD, json={"bad_images": []})).json()["bad_images"]
+        fine = await started_machine(fly)
+
+    assert (spoilt, mended) == ([image], [])
+    assert gone["state"] == "destroyed"
+    assert fine["state"] == "started"
+
+
+async def test_a_machine_that_is_not_there_has_no_host_to_lose() -> None:
+    async with laptop() as fly:
+        change = {"machines": {"d891": {"host_status": "unreachable"}}, "bad_images": ["x"]}
+        answer = await fly.client.patch(WORLD, json=change)
+
+        assert said(answer) == (404, "not_found: machine not found")
+        assert fly.world.bad_images == set()
