@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StrictBool
 from localfly.api.call import UNIMITATED, Body, shaped
 from localfly.api.guest import Guest, full_guest
 from localfly.moment import duration_ns, duration_text
+from localfly.proxy.cache_key import parse as parse_prefix
 from localfly.refusal import Invalid
 
 MAX_STOP_NS = 300 * 10**9
@@ -83,10 +84,16 @@ HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 HeaderValue = Annotated[str, Field(pattern=r"^([!-~]([ -~]*[!-~])?)?$")]
 
 
+def _prefix(pattern: str) -> str:
+    if parse_prefix(pattern) is None:
+        raise ValueError("must be a path, with or without a host in front and /* at its end")
+    return pattern
+
+
 class ReplayCache(Body):
     """For how long a replay is remembered, and by what of a request."""
 
-    path_prefix: str | None = None
+    path_prefix: Annotated[str, AfterValidator(_prefix)] | None = None
     ttl_seconds: Annotated[int, Field(ge=10)]
     type: Literal["cookie", "header"]
     name: HeaderName

@@ -6,31 +6,9 @@ Answers for order and exclusion by region alone. Load, health and what is asleep
 import math
 from collections.abc import Sequence
 
-from localfly.region import ALIASES
+from localfly.region import ALIASES, PLACES
 
 ANYWHERE = "any"
-
-# Degrees north and east of the airports that the codes name: Fly does not publish what "nearest" means.
-_PLACES = {
-    "ams": (52.3, 4.8),
-    "arn": (59.7, 17.9),
-    "bom": (19.1, 72.9),
-    "cdg": (49.0, 2.5),
-    "dfw": (32.9, -97.0),
-    "ewr": (40.7, -74.2),
-    "fra": (50.0, 8.6),
-    "gru": (-23.4, -46.5),
-    "iad": (38.9, -77.5),
-    "jnb": (-26.1, 28.2),
-    "lax": (33.9, -118.4),
-    "lhr": (51.5, -0.5),
-    "nrt": (35.8, 140.4),
-    "ord": (42.0, -87.9),
-    "sin": (1.4, 104.0),
-    "sjc": (37.4, -121.9),
-    "syd": (-33.9, 151.2),
-    "yyz": (43.7, -79.6),
-}
 
 
 def rank(region: str, *, wanted: Sequence[str], here: str) -> tuple[int, float] | None:
@@ -46,10 +24,14 @@ def rank(region: str, *, wanted: Sequence[str], here: str) -> tuple[int, float] 
 
 
 def distance(one: str, other: str) -> float:
-    """The angle between two regions as seen from the centre of the earth; same is 0."""
+    """The angle between two regions' cities as seen from the centre of the earth; same is 0.
+
+    Fly does not publish what "nearest" means.
+    """
     if one == other:
         return 0.0
-    (north, east), (north2, east2) = (tuple(map(math.radians, _PLACES[code])) for code in (one, other))
-    cosine = math.sin(north) * math.sin(north2)
-    cosine += math.cos(north) * math.cos(north2) * math.cos(east - east2)
+    here, there = PLACES[one], PLACES[other]
+    north, north2 = math.radians(here.latitude), math.radians(there.latitude)
+    east = math.radians(here.longitude - there.longitude)
+    cosine = math.sin(north) * math.sin(north2) + math.cos(north) * math.cos(north2) * math.cos(east)
     return math.acos(max(-1.0, min(1.0, cosine)))

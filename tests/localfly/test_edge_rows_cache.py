@@ -8,6 +8,8 @@ from localfly.proxy.door import Door
 from localfly.proxy.edge import ProxySettings
 from tests.localfly.backend import Answer, Backend, Saw, Says, backend, replaying, replaying_json, saying
 from tests.localfly.edge import Edge, edge, service
+from tests.localfly.inprocess import laptop
+from tests.localfly.requests import config, create_app
 
 ROUTER = [Door("127.0.0.1", 0, 443, "router")]
 SKIP = ("fly-replay-cache-control", "skip")
@@ -331,6 +333,29 @@ async def _with_rules(fly: Edge, router: Backend, *rules: dict[str, Any]) -> Non
 
 def _rule(**changes: Any) -> dict[str, Any]:
     return {"path_prefix": "/", "ttl_seconds": 60, "type": "cookie", "name": "session"} | changes
+
+
+async def test_row_37_the_api_takes_rules_that_can_be_followed_and_no_others() -> None:
+    """A rule is echoed; too short a time, another type, no name or a pattern with a port is refused."""
+    wrong: list[dict[str, Any]] = [
+        {"ttl_seconds": 9},
+        {"type": "query"},
+        {"name": ""},
+        {"path_prefix": "x.example:443/a"},
+        {"path_prefix": "/a*b"},
+        {"path_prefix": "a.example"},
+    ]
+    async with laptop() as fly:
+        await create_app(fly)
+        for changes in ({}, {"path_prefix": "x.example/a/*", "allow_bypass": True}, *wrong):
+            port = {"port": 443, "handlers": ["http"], "http_options": {"replay_cache": [_rule(**changes)]}}
+            body = {"config": config(services=[service(ports=[port])])}
+            answer = await fly.client.post("/v1/apps/alice/machines", json=body)
+            if changes in wrong:
+                assert answer.status_code == 400
+            else:
+                shown = answer.json()["config"]["services"][0]["ports"][0]["http_options"]
+                assert shown == {"replay_cache": [_rule(**changes)]}
 
 
 @pytest.mark.parametrize("kind", ["cookie", "header"])

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import httpx
 import pytest
 
+from tests.localfly.backend import Saw, Says, backend, replaying
 from tests.wire import PYTHON, Program, family, finished, free_port, living, started, until
 
 LOCALFLY = (PYTHON, "-m", "localfly", "--fast")
@@ -61,6 +62,43 @@ async def test_localfly_says_where_it_listens_and_carries_a_visitor() -> None:
         assert (answer.status_code, answer.json()["machine"]) == (200, made.json()["id"])
         program.send(signal.SIGTERM)
         assert await program.ended() == 0
+
+
+@pytest.mark.wire
+async def test_switches_for_what_fly_does_not_say_reach_the_proxy() -> None:
+    """The cache forgets, a client steers a replay, and an unknown app has no fallback, as the flags say."""
+
+    def route(saw: Saw) -> Says:
+        if saw.path == "/nobody":
+            return replaying("app=nobody;fallback=force_self")(saw)
+        kept = (("fly-replay-cache", "/kept"), ("fly-replay-cache-ttl-secs", "60"))
+        return replaying("app=shop", *(kept if saw.path == "/kept" else ()))(saw)
+
+    async with backend(route) as router:
+        argv = (
+            *LOCALFLY,
+            *("--api", "127.0.0.1:0", "--listen", "127.0.0.1:0=443", "--org", "acme", "--give-up", "0.2"),
+            *("--attach", f"router@acme:443=127.0.0.1:{router.port}"),
+            *("--forgetful-cache", "1", "--steer-replays", "--no-fallback-for-unknown-app"),
+        )
+        async with started(*argv, env=TOKEN) as program, await _api(program) as api:
+            door = (await program.said(r"^localfly door (\S+) public port 443 → router$"))[1]
+            await api.post("apps", json={"app_name": "shop", "org_slug": "acme"})
+            service = {
+                "protocol": "tcp",
+                "internal_port": 8080,
+                "autostart": True,
+                "ports": [{"port": 443, "handlers": ["tls", "http"]}],
+            }
+            for region in ("iad", "syd"):
+                body = {"region": region, "config": {"image": "x", "services": [service]}}
+                assert (await api.post("apps/shop/machines", json=body)).status_code == 200
+            steered = await api.get(f"{door}/", headers={"fly-prefer-region": "syd"})
+            assert steered.json()["region"] == "syd"
+            assert (await api.get(f"{door}/nobody")).status_code == 502
+            before = len(router.seen)
+            assert {(await api.get(f"{door}/kept")).status_code for _ in range(20)} == {200}
+            assert 1 < len(router.seen) - before < 20
 
 
 @pytest.mark.wire
