@@ -158,7 +158,10 @@ MUTATIONS = (
         "if replay is None:",
         "if replay is None and head.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:",
     ),
-    Mutation(29, "localfly/proxy/pipe.py", "if sink.can_write_eof():", "if False:"),
+    Mutation(
+        29, "localfly/proxy/header.py", "_upgrade() if is_websocket(given) else [(", "[] if False else [("
+    ),
+    Mutation(29, "localfly/proxy/websocket.py", "self._is_leaving = True", "self._is_leaving = False"),
     Mutation(30, "localfly/proxy/machine.py", "self.writer.close()  # first", "pass  # first"),
     Mutation(
         31, "localfly/proxy/reach.py", 'start(machine, source="proxy")', 'start(machine, source="user")'
