@@ -99,6 +99,10 @@ class Inside:
                 env=environment(machine, dict(where.ports)),
                 start_new_session=True,
             )
+        except BaseException:
+            for output in (out, err):
+                os.close(output.reading)
+            raise
         finally:
             for output in (out, err):
                 os.close(output.writing)
@@ -158,7 +162,7 @@ class _Output:
     """A pipe for what a command prints, and what was read of it."""
 
     def __init__(self) -> None:
-        self._reading, self.writing = os.pipe()
+        self.reading, self.writing = os.pipe()
         self._read = bytearray()
 
     @property
@@ -169,7 +173,7 @@ class _Output:
         """Read to the end of all who hold the other end; raises TooMuchOutput."""
         stream = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(self._reading, "rb", 0)
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(self.reading, "rb", 0)
         )
         try:
             while data := await stream.read(65536):

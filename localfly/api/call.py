@@ -6,7 +6,7 @@ What the request then does is its resource's module's.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo
 from pydantic.functional_validators import AfterValidator
@@ -36,6 +36,8 @@ class Body(BaseModel):
     """A request body, or an object inside one: types are exact, unknown fields an error."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    go_type: ClassVar[str] = "map[string]interface {}"  # Fly's own name for it, where that was seen
 
 
 B = TypeVar("B", bound=Body)
@@ -93,9 +95,9 @@ class Call:
 
     async def body(self, shape: type[B]) -> B:
         """Its JSON body in that shape; 400 names the first field that is wrong."""
-        return shaped(shape, await self.json())
+        return shaped(shape, await self.json(go_type=shape.go_type))
 
-    async def json(self) -> dict[str, Any]:
+    async def json(self, *, go_type: str = Body.go_type) -> dict[str, Any]:
         """Its body as a JSON object; no body reads as an empty object."""
         received = await self.request.body()
         if not received:
@@ -105,7 +107,7 @@ class Call:
         except ValueError as error:
             raise Invalid(f"invalid JSON in the request body: {error}") from None
         if not isinstance(content, dict):
-            raise Invalid(f"json: cannot unmarshal {_go_kind(content)} into a request object")
+            raise Invalid(f"json: cannot unmarshal {_go_kind(content)} into Go value of type {go_type}")
         return content
 
     async def no_body(self) -> None:

@@ -146,11 +146,11 @@ def create_api(
     known = Tokens(tokens, world.clock)
     hard = troubles or trouble(world.clock)
     world.before_start = hard.faults.start
-    within = insides or Inside(Watchdog(), lambda _: None)
+    options = (insides or Inside(Watchdog(), lambda _: None), allows_exec, is_strict_wait)
 
     def endpoint(handler: Handler, operation: str | None = None) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            call = Call(world, lifecycle, request, known, hard.consistency, within, allows_exec, is_strict_wait)
+            call = Call(world, lifecycle, request, known, hard.consistency, *options)
 
             async def own() -> Response:
                 try:

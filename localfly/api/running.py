@@ -33,6 +33,8 @@ def _signal_name(value: object) -> object:
 class StopMachine(Body):
     """Fly's Go client sends the id too."""
 
+    go_type = "main.stopRequest"
+
     signal: Signal | None = None
     timeout: Duration | None = None
     id: str | None = None

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.localfly.requests import said
+from tests.localfly.requests import Json, said
 from tests.wire import PYTHON, ROOT, family, living, started, until
 
 LOCALFLY = (PYTHON, "-m", "localfly", "--fast", "--no-rate-limits", "--api", "127.0.0.1:0", "--org", "acme")
@@ -83,7 +83,14 @@ async def test_exec_that_takes_too_long_or_says_too_much_is_ended() -> None:
         assert said(late) == (408, "deadline_exceeded: the command did not end within 1 s")
         flood = await fly.ran(fly.guest, "sh", "-c", "yes")
         assert flood.status_code == 400
-        for wrong in ({}, {"command": []}, {"command": ["a"], "cmd": "a"}, {"cmd": "'"}, {"timeout": 61}):
+        bodies: list[Json] = [
+            {},
+            {"command": []},
+            {"command": ["a"], "cmd": "a"},
+            {"cmd": "'"},
+            {"timeout": 61},
+        ]
+        for wrong in bodies:
             assert (await fly.api.post(f"{fly.guest}/exec", json=wrong)).status_code == 400
         contained = await fly.ran(fly.guest, "true", container="web")
         assert contained.status_code == 501
