@@ -169,7 +169,9 @@ async def _writing(keep: Keep) -> AsyncIterator[None]:
 def _bind(host: str, port: int) -> socket.socket:
     flag = f"--api {authority(host, port)}"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY on TCP
+    listener = socket.socket(
+        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # asyncio sets TCP_NODELAY on TCP
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
@@ -188,6 +190,7 @@ async def answering(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None
         http=_Connection,
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         lifespan="off",
         ws="none",
         server_header=False,

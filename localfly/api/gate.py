@@ -6,6 +6,7 @@ a token may see inside is `call`'s.
 """
 
 import asyncio
+import functools
 import hashlib
 import ipaddress
 import logging
@@ -197,6 +198,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+@functools.lru_cache(maxsize=256)
 def _owner(token: str) -> str:
     digest = hashlib.sha256(b"lease owner\n" + token.encode()).digest()
     return f"{uuid.UUID(bytes=digest[:16], version=4)}@tokens.fly.io"
