@@ -137,5 +137,5 @@ async def test_an_attached_app_cannot_be_in_two_organisations() -> None:
         )
 
 
-def _unheard(*line: object) -> None:
-    raise AssertionError(line)
+def _unheard(*line: object, **more: object) -> None:
+    raise AssertionError(line, more)
