@@ -22,6 +22,14 @@ def _without_replay_keys(variables: dict[str, str]) -> dict[str, str]:
 Environment = Annotated[dict[str, str], AfterValidator(_without_replay_keys)]
 
 
+class Command(Strict):
+    """What runs."""
+
+    exec: Many[str] | None = Field(default=None, description="Runs instead of everything else.")
+    entrypoint: Many[str] | None = Field(default=None, description="Instead of the image's.")
+    cmd: Many[str] | None = Field(default=None, description="Instead of the image's.")
+
+
 class EnvFrom(Strict):
     env_var: str = Field(description="Variable to set.")
     field_ref: Literal["id", "version", "app_name", "private_ip", "region", "image"] = Field(
@@ -122,14 +130,11 @@ class ContainerMount(Strict):
     path: str | None = Field(default=None, description="Where.")
 
 
-class Container(Strict):
+class Container(Command):
     """One image among several in a machine; limited to some organisations."""
 
     name: str | None = Field(default=None, description="Its name.")
     image: str | None = Field(default=None, description="Image reference.")
-    exec: Many[str] | None = Field(default=None, description="Runs instead of everything else.")
-    entrypoint: Many[str] | None = Field(default=None, description="Instead of the image's.")
-    cmd: Many[str] | None = Field(default=None, description="Instead of the image's.")
     user: str | None = Field(default=None, description="Runs as.")
     env: Environment | None = Field(default=None, description="Environment variables.")
     env_from: Many[EnvFrom] | None = Field(default=None, description="Variables from the machine's facts.")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from reconciler.core.container_config import (
+    Command,
     Container,
     ContainerVolume,
     EnvFrom,
@@ -19,8 +20,8 @@ from reconciler.core.container_config import (
     StopConfig,
 )
 from reconciler.core.problem import quote
-from reconciler.core.scalar import Duration, Many, Port, Strict, wrong
-from reconciler.core.service_config import HttpHeader, Services
+from reconciler.core.scalar import Many, Port, Strict, wrong
+from reconciler.core.service_config import ServiceCheck, Services
 
 
 class Guest(Strict):
@@ -39,21 +40,15 @@ class Guest(Strict):
     )
 
 
-class Init(Strict):
-    exec: Many[str] | None = Field(default=None, description="Runs instead of everything else.")
-    entrypoint: Many[str] | None = Field(default=None, description="Instead of the image's.")
-    cmd: Many[str] | None = Field(default=None, description="Instead of the image's.")
+class Init(Command):
     tty: bool | None = Field(default=None, description="Give it a terminal.")
     swap_size_mb: int | None = Field(default=None, ge=0, description="Swap.")
     kernel_args: Many[str] | None = Field(default=None, description="Kernel arguments.")
 
 
-class Process(Strict):
+class Process(Command):
     """One program among several; the machine stops when any of them ends without error."""
 
-    exec: Many[str] | None = Field(default=None, description="Runs instead of everything else.")
-    entrypoint: Many[str] | None = Field(default=None, description="Instead of the image's.")
-    cmd: Many[str] | None = Field(default=None, description="Instead of the image's.")
     user: str | None = Field(default=None, description="Runs as.")
     env: Environment | None = Field(default=None, description="Environment variables.")
     env_from: Many[EnvFrom] | None = Field(default=None, description="Variables from the machine's facts.")
@@ -61,20 +56,9 @@ class Process(Strict):
     ignore_app_secrets: bool | None = Field(default=None, description="None of the app's secrets.")
 
 
-class Check(Strict):
-    """A check of the machine as a whole."""
+class Check(ServiceCheck):
+    """A check of the machine as a whole; it never restarts one either."""
 
-    type: Literal["tcp", "http"] | None = Field(default=None, description="What is tried.")
-    port: Port | None = Field(default=None, description="Port inside the machine.")
-    interval: Duration | None = Field(default=None, description="Time between checks.")
-    timeout: Duration | None = Field(default=None, description="Time until a check counts as failed.")
-    grace_period: Duration | None = Field(default=None, description="Time after the start without checks.")
-    method: str | None = Field(default=None, description="HTTP method.")
-    path: str | None = Field(default=None, description="HTTP path.")
-    protocol: Literal["http", "https"] | None = Field(default=None, description="How it is asked.")
-    tls_server_name: str | None = Field(default=None, description="Name for TLS.")
-    tls_skip_verify: bool | None = Field(default=None, description="Accept any certificate.")
-    headers: Many[HttpHeader] | None = Field(default=None, description="Headers of the check.")
     kind: Literal["informational", "readiness"] | None = Field(
         default=None, description="Only shown (informational), or failing leaves the balancing."
     )
