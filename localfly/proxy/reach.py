@@ -57,6 +57,10 @@ class Unreached(Refused):
         self.tried = tried
 
 
+class _StartFailed(Refused):
+    """The machine's start has failed; this request does not try it again."""
+
+
 @dataclass(slots=True)
 class _Search:
     """How far a search has come."""
@@ -105,9 +109,11 @@ class Reach:
     async def _search(self, wanted: Wanted, search: _Search) -> Reached:
         deadline = self._clock() + self._give_up_s
         woken: set[str] = set()
+        broken: set[str] = set()
         while True:
             search.reason = _nobody(wanted)
-            for candidate in self._in_order(wanted):
+            order = [one for one in self._in_order(wanted) if one.machine_id not in broken]
+            for candidate in order:
                 if candidate.is_running or candidate.can_be_woken:
                     search.tried = candidate
                 try:
@@ -119,7 +125,9 @@ class Reach:
                     return await self._open(candidate)
                 except Refused as refused:
                     search.reason = refused
-            if self._clock() >= deadline:
+                    if isinstance(refused, _StartFailed):
+                        broken.add(candidate.machine_id)
+            if self._clock() >= deadline or (order and broken.issuperset(one.machine_id for one in order)):
                 raise search.failed("retries_exhausted")
             await self._load.change(within_s=PAUSE_S)
 
@@ -162,6 +170,8 @@ class Reach:
             )
             if machine.state == "started":
                 return
+            if machine.state == "failed":
+                raise _StartFailed(f"[PM01] machine {machine.id} failed to start")
         if not candidate.can_be_woken:
             raise Refused(
                 f"[PM01] machine {machine.id} is {machine.state} and its service on internal port "
@@ -171,7 +181,8 @@ class Reach:
             async with self._clock.timeout(WAKE_LIMIT_S):
                 await self._lifecycle.start(machine, source="proxy")
         except Refusal as refusal:
-            raise Refused(f"[PM01] machine {machine.id} cannot be started: {refusal.text}") from None
+            kind = _StartFailed if machine.state == "failed" else Refused
+            raise kind(f"[PM01] machine {machine.id} cannot be started: {refusal.text}") from None
         except TimeoutError:
             raise Refused(f"[PM02] machine {machine.id} did not start within {WAKE_LIMIT_S:g} s") from None
 
