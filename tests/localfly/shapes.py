@@ -183,8 +183,9 @@ MACHINE = Thing(
     },
     {"lease": STRIPPED_LEASE},
 )
-LOST_MACHINE = MACHINE.without("config").with_(  # host_status is not ok
-    incomplete_config=Table(Either((TEXT, GUEST, Table(TEXT), Null())))
+LOST_MACHINE = MACHINE.without("config").with_(  # host_status is not ok: image_ref may be empty
+    incomplete_config=Table(Either((TEXT, GUEST, Table(TEXT), Null()))),
+    image_ref=Either((IMAGE_REF, Thing({}))),
 )
 PROCESS = Thing(
     {

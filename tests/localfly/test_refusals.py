@@ -126,5 +126,6 @@ async def test_a_refusal_has_flys_status_and_flys_words(case: str) -> None:
 
     assert said(refused) == (status, text.format(holder=holder) if "{" in text else text)
     assert refused.json().get("status") == ("name_taken" if case == "name taken" else None)
+    assert set(refused.json()) <= {"error", "status"}
     assert refused.headers["content-type"] == "application/json; charset=utf-8"
     assert refused.headers["fly-request-id"]
