@@ -7,6 +7,7 @@ import pytest
 
 from localfly.lifecycle import Timings
 from localfly.proxy.door import Attached, Door
+from localfly.proxy.edge import ProxySettings
 from reconciler.core.fleet import Member
 from reconciler.core.observed import Claim
 from reconciler.core.replay_spec import ReplaySpec
@@ -27,7 +28,11 @@ SIGNED = Signer(auth="signed", replay_root=bytes(32), kid="a1b2c3d4")
 
 @contextlib.asynccontextmanager
 async def routed(
-    replay: ReplaySpec, *, timings: Timings | None = None, is_deaf: bool = False
+    replay: ReplaySpec,
+    *,
+    timings: Timings | None = None,
+    settings: ProxySettings | None = None,
+    is_deaf: bool = False,
 ) -> AsyncIterator[Edge]:
     """A router behind both doors whose table leads alice's host to her app, which has no machine yet."""
     alice = Member(
@@ -51,7 +56,7 @@ async def routed(
         ]
         if is_deaf:
             behind.append(Attached("acme-alice", "acme", 443, "127.0.0.1", 1))
-        async with edge(*behind, doors=DOORS, timings=timings) as fly:
+        async with edge(*behind, doors=DOORS, timings=timings, settings=settings) as fly:
             if not is_deaf:
                 fly.app("acme-alice")
             yield fly
