@@ -17,6 +17,7 @@ SIZE_LIMIT = 64 * 1024  # bytes of the document; Fly's limit is not published
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 Value = Annotated[str, Field(pattern=r"^([!-~]([ -~]*[!-~])?)?$")]  # what h11 lets into a header
 Target = Annotated[str, Field(pattern=r"^/[!-~]*$")]
+LIMIT = Field(lt=10**9, allow_inf_nan=False)  # seconds
 
 
 class _Part(BaseModel):
@@ -36,7 +37,7 @@ class _Transform(_Part):
 
 class _Cache(_Part):
     prefix: str | None = None
-    ttl: StrictInt | StrictFloat | None = None
+    ttl: Annotated[StrictInt, LIMIT] | Annotated[StrictFloat, LIMIT] | None = None
     invalidate: StrictBool = False
     allow_bypass: StrictBool = False
 
