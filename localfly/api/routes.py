@@ -1,7 +1,7 @@
 """The Machines API over HTTP: which path leads where, and what no path leads to.
 
-Answers for the route table and the 501 of everything not imitated. Each resource is a module here,
-who may ask at all is `gate`'s, what a refusal looks like is `answer`'s.
+Answers for the route table, the 501 of what is not imitated and the 404 of what Fly does not have either.
+Each resource is a module here, who may ask at all is `gate`'s, what a refusal looks like is `answer`'s.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -9,8 +9,8 @@ from functools import partial
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route, Router
-from starlette.types import ASGIApp
+from starlette.routing import Mount, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localfly.api import (
     addresses,
@@ -39,6 +39,7 @@ from localfly.api.gate import Gate
 from localfly.api.limited import admit
 from localfly.api.struck import strike
 from localfly.api.trouble import TroubleControl
+from localfly.api.unimitated import UNIMITATED
 from localfly.inside import Inside
 from localfly.journal import Journal
 from localfly.lifecycle import Lifecycle
@@ -182,9 +183,9 @@ def create_api(
             for (method, path), handler in ROUTES.items()
         ),
         *(Route(path, endpoint(handler), methods=[method]) for (method, path), handler in controls.items()),
-        Route("/v1/{rest:path}", endpoint(_not_imitated), methods=EVERY_METHOD),
+        *(Route(path, endpoint(_not_imitated), methods=[method]) for method, path in UNIMITATED),
         Route("/_localfly/{rest:path}", endpoint(_not_imitated), methods=EVERY_METHOD),
-        Route("/{rest:path}", _not_found, methods=EVERY_METHOD),
+        Mount("/", _not_found),
     ]
     app = Router(routes, redirect_slashes=False)
     return Gate(app, world=world, tokens=known, journal=journal, allow_any_host=allow_any_host)
@@ -194,5 +195,5 @@ async def _not_imitated(call: Call) -> Response:
     raise NotImitated(f"{call.request.method} {call.request.url.path}")
 
 
-async def _not_found(_: Request) -> Response:
-    return PlainTextResponse("404 page not found", 404)
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("404 page not found", 404)(scope, receive, send)

@@ -58,7 +58,7 @@ async def test_no_imitated_operation_ignores_a_query_parameter_that_it_does_not_
     assert (answer.status_code, "'made_up'" in answer.json()["error"]) == (501, True)
 
 
-@pytest.mark.parametrize("path", ["/", "/v2/apps", "/apps", "/graphql"])
+@pytest.mark.parametrize("path", ["/", "/v2/apps", "/apps", "/graphql", "/v1", "/v1/apps/", "/v1/apps/a/b"])
 async def test_a_route_outside_the_api_is_a_404_that_is_not_json(path: str) -> None:
     async with laptop() as fly:
         answer = await fly.client.get(path)

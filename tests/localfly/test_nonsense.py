@@ -208,7 +208,7 @@ MESSAGES = {
         "token",
     ),
     "unknown route": (f"GET /v2/nothing HTTP/1.1\r\n{HEAD}\r\n", 404, "404 page not found"),
-    "odd method": (f"PROPFIND /v1/apps HTTP/1.1\r\n{HEAD}\r\n", 405, ""),
+    "odd method": (f"PROPFIND /v1/apps HTTP/1.1\r\n{HEAD}\r\n", 404, "404 page not found"),
     "too large": (
         f"POST /v1/apps HTTP/1.1\r\n{JSON_HEAD}Content-Length: 10000001\r\n\r\n",
         413,
@@ -222,7 +222,7 @@ MESSAGES = {
     "length in words": (f"POST /v1/apps HTTP/1.1\r\n{JSON_HEAD}Content-Length: many\r\n\r\n", 400, ""),
     "a negative length": (f"POST /v1/apps HTTP/1.1\r\n{JSON_HEAD}Content-Length: -1\r\n\r\n", 400, ""),
     "not HTTP": ("\x16\x03\x01 hello\r\n\r\n", 400, ""),
-    "dots": (f"GET /v1/apps/../../etc/passwd HTTP/1.1\r\n{HEAD}\r\n", 501, "localfly does not imitate"),
+    "dots": (f"GET /v1/apps/../../etc/passwd HTTP/1.1\r\n{HEAD}\r\n", 404, "404 page not found"),
     "slashes": (f"GET //v1///apps HTTP/1.1\r\n{HEAD}\r\n", 404, "404 page not found"),
     "a zero byte": (f"GET /v1/apps/%00 HTTP/1.1\r\n{HEAD}\r\n", 404, "app not found"),
     "bad UTF-8 in the path": (f"GET /v1/apps/%ff%fe HTTP/1.1\r\n{HEAD}\r\n", 404, "app not found"),
