@@ -112,6 +112,8 @@ async def create(call: Call) -> Response:
             raise NameHeld(other.id, name)
     if volume is not None and volume.machine_id is not None:
         raise FailedPrecondition(f"volume already claimed by machine {volume.machine_id}")
+    if volume is not None and volume.host_status == "unreachable":
+        raise FailedPrecondition("the host of the volume is unreachable")  # the text is not established
     machine = call.world.add_machine(
         app,
         name=name,

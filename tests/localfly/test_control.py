@@ -131,7 +131,13 @@ async def test_a_host_is_lost_and_comes_back_by_a_switch() -> None:
             for verb in ("lease", "stop", "suspend", "restart")
         ]
         back = await switch("ok")
+        await switch("unreachable")
+        await fly.client.delete(url, params={"force": "true"})
+        await settled(fly, "alice", machine["id"], "destroyed")
+        body = {"config": config(mounts=mounts)}
+        without_volume = await fly.client.post("/v1/apps/alice/machines", json=body)
 
+    assert said(without_volume) == (412, "failed_precondition: the host of the volume is unreachable")
     assert (lost["host_status"], lost["state"], lost["image_ref"]) == ("unreachable", "started", {})
     assert "config" not in lost
     assert lost["incomplete_config"]["image"] == machine["config"]["image"]
