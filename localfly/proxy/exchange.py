@@ -81,7 +81,7 @@ class Exchange:
         session = cache_key.session(asked.session_rules, at, asked.headers)
         recall = Recall(self._cache, at, session, asked.headers)
         kept = recall.find()
-        now = (
+        step = (
             leg.remembered(kept, entry, port=port)
             if kept
             else leg.first(entry, port=port, steering=asked.steering)
@@ -89,34 +89,34 @@ class Exchange:
         hops = 0
         while True:
             try:
-                reached = await self._arrive(now)
+                reached = await self._arrive(step)
             except Refused as refused:
-                back = self._back(now, refused)
+                back = self._back(step, refused)
                 if back is None:
-                    if now.is_remembered:
+                    if step.is_remembered:
                         recall.forget()
-                    status = refused.status if now.target or now.is_fallback else 503
-                    return await self._fail(client, asked, now.issuer or entry, str(refused), status=status)
-                now = back
+                    status = refused.status if step.target or step.is_fallback else 503
+                    return await self._fail(client, asked, step.issuer or entry, str(refused), status=status)
+                step = back
                 continue
-            if now.is_to_be_kept and now.replay and now.target:
-                recall.keep(now.replay, target=now.target, avoids=now.wanted.avoids)
+            if step.is_to_be_kept and step.replay and step.target:
+                recall.keep(step.replay, target=step.target, avoids=step.wanted.avoids)
             answered = reached.candidate
             async with Upstream(*reached.ends) as upstream:
                 try:
-                    target, headers = self._request(asked, now, answered)
+                    target, headers = self._request(asked, step, answered)
                     head = await upstream.ask(asked.method, target, headers, asked.body)
                     replay = await _replay(upstream, head)
                     if replay is None:
                         return await _answer(client, asked, reached, upstream, head, hops=hops)
-                    await _check_replayable(asked, now, is_last=hops == HOP_LIMIT)
+                    await _check_replayable(asked, step, is_last=hops == HOP_LIMIT)
                 except Broke as broke:
                     text = f"[PU02] could not complete HTTP request to instance: {broke}"
                     return await self._fail(client, asked, answered, text)
                 except Refused as refused:
                     return await self._fail(client, asked, answered, str(refused))
             hops += 1
-            now = self._follow(replay, answered, asked, recall)
+            step = self._follow(replay, answered, asked, recall)
 
     async def carry_verbatim(self, client: Client, asked: Asked, entry: App) -> None:
         """The same on a port without the `http` handler: nothing added, no replay followed or hidden."""
@@ -129,12 +129,12 @@ class Exchange:
         except (Refused, Broke) as reason:
             await self._fail(client, asked, entry, str(reason), status=503)
 
-    async def _arrive(self, now: Leg) -> Reached:
+    async def _arrive(self, step: Leg) -> Reached:
         """Connect for this delivery; raises Refused."""
-        wanted = now.wanted
-        if now.target is not None:
+        wanted = step.wanted
+        if step.target is not None:
             try:
-                app = await self._reach.target(wanted.app, now.target, until=wanted.until)
+                app = await self._reach.target(wanted.app, step.target, until=wanted.until)
             except UnknownApp as unknown:
                 if not self._choices.falls_back_for_unknown_app:
                     raise
@@ -142,13 +142,13 @@ class Exchange:
             wanted = replace(wanted, app=app)
         return await self._reach.connect(wanted)
 
-    def _back(self, now: Leg, refused: Refused) -> Leg | None:
+    def _back(self, step: Leg, refused: Refused) -> Leg | None:
         """The fallback of a delivery that reached nobody, if it has one; its reason is logged here."""
-        if not isinstance(refused, Unreached) or now.issuer is None:
+        if not isinstance(refused, Unreached) or step.issuer is None:
             return None
-        back = leg.fallen_back(now, refused, now=self._clock())
+        back = leg.fallen_back(step, refused, now=self._clock())
         if back is not None:
-            self._log(now.issuer, str(refused))
+            self._log(step.issuer, str(refused))
         return back
 
     def _follow(self, replay: Replay, issuer: Candidate, asked: Asked, recall: Recall) -> Leg:
@@ -169,12 +169,12 @@ class Exchange:
         )
         return replace(following, is_to_be_kept=is_to_be_kept)
 
-    def _request(self, asked: Asked, now: Leg, answering: Candidate) -> tuple[bytes, Headers]:
+    def _request(self, asked: Asked, step: Leg, answering: Candidate) -> tuple[bytes, Headers]:
         """Path with query, and headers, for the machine that was reached."""
         keeps = self._choices.keeps_forged_replay_src
-        given = now.transform.headers(asked.headers)
-        headers = header.to_machine(given, asked.edge, now.told(answering), keeps_forged_replay_src=keeps)
-        return now.transform.target or asked.target, headers
+        given = step.transform.headers(asked.headers)
+        headers = header.to_machine(given, asked.edge, step.told(answering), keeps_forged_replay_src=keeps)
+        return step.transform.target or asked.target, headers
 
     async def _fail(
         self, client: Client, asked: Asked, about: Candidate | App, text: str, *, status: int = 502
@@ -196,9 +196,9 @@ async def _replay(upstream: Upstream, head: h11.Response | h11.InformationalResp
         raise Refused(str(missing)) from None
 
 
-async def _check_replayable(asked: Asked, now: Leg, *, is_last: bool) -> None:
+async def _check_replayable(asked: Asked, step: Leg, *, is_last: bool) -> None:
     """Raise Refused when an answer to this delivery may not be a replay, or the request cannot be resent."""
-    if now.is_fallback:
+    if step.is_fallback:
         raise Refused("the answer to a request that fell back cannot be another fly-replay")
     if is_last:
         raise Refused("[PA02] 'fly-replay' response header was returned too many times, stopping there")

@@ -57,7 +57,7 @@ MUTATIONS = (
     Mutation(
         11,
         "localfly/proxy/exchange.py",
-        "return now.transform.target or asked.target, headers",
+        "return step.transform.target or asked.target, headers",
         "return asked.target, headers",
     ),
     Mutation(
@@ -79,7 +79,7 @@ MUTATIONS = (
     Mutation(16, "localfly/proxy/replay.py", "HOP_LIMIT = 10", "HOP_LIMIT = 11"),
     Mutation(17, "localfly/proxy/select.py", "if first <= public_port <= last:", "if first <= last:"),
     Mutation(
-        18, "localfly/proxy/exchange.py", "refused.status if now.target or now.is_fallback else 503", "503"
+        18, "localfly/proxy/exchange.py", "refused.status if step.target or step.is_fallback else 503", "503"
     ),
     Mutation(
         19,
@@ -151,7 +151,7 @@ MUTATIONS = (
         "home = replace(home, instance=leg.issuer.machine_id)",
         "home = replace(home)",
     ),
-    Mutation(27, "localfly/proxy/exchange.py", "if now.is_fallback:", "if now.is_fallback and is_last:"),
+    Mutation(27, "localfly/proxy/exchange.py", "if step.is_fallback:", "if step.is_fallback and is_last:"),
     Mutation(
         28,
         "localfly/proxy/exchange.py",
@@ -160,6 +160,81 @@ MUTATIONS = (
     ),
     Mutation(
         29, "localfly/proxy/header.py", "_upgrade() if is_websocket(given) else [(", "[] if False else [("
+    ),
+    Mutation(8, "localfly/proxy/replay_header.py", "match is None or match[1] in fields:", "match is None:"),
+    Mutation(
+        9,
+        "localfly/proxy/replay_header.py",
+        "match is None or match[1] in fields:",
+        "match is None or match[1] in fields or match[1] not in FIELDS:",
+    ),
+    Mutation(
+        10,
+        "localfly/proxy/replay_json.py",
+        'exclude={"transform", "cache", "allow_bypass"}',
+        'exclude={"transform", "cache", "allow_bypass", "state"}',
+    ),
+    Mutation(
+        11,
+        "localfly/proxy/transform.py",
+        "[pair for pair in given if pair[0] not in gone] + put",
+        "given + put",
+    ),
+    Mutation(
+        12,
+        "localfly/proxy/exchange.py",
+        "upstream.ask(asked.method, target, headers",
+        'upstream.ask(b"GET", target, headers',
+    ),
+    Mutation(13, "localfly/proxy/exchange.py", "if replay is None:", "if replay is None or hops == 0:"),
+    Mutation(
+        14,
+        "localfly/proxy/header.py",
+        'name != b"fly-replay" and not name.startswith(b"fly-replay-")',
+        'name != b"fly-replay"',
+    ),
+    Mutation(15, "localfly/proxy/body.py", "self.size <= self.limit", "self.size <= self.limit + 1"),
+    Mutation(16, "localfly/proxy/replay.py", "HOP_LIMIT = 10", "HOP_LIMIT = 11"),
+    Mutation(17, "localfly/proxy/select.py", "first <= public_port <= last", "first <= last"),
+    Mutation(
+        18,
+        "localfly/proxy/exchange.py",
+        "client.refuse(status, header.own(asked.edge))",
+        'client.refuse(status, header.own(asked.edge, 3), b"why")',
+    ),
+    Mutation(
+        19,
+        "localfly/proxy/reach.py",
+        "self._clock() + self._give_up_s\n        woken",
+        "self._clock() + 2 * self._give_up_s\n        woken",
+    ),
+    Mutation(20, "localfly/proxy/replay.py", "([0-9]{1,9})(ms|s)", "([0-9]{1,9})(ms|s|)"),
+    Mutation(
+        21,
+        "localfly/proxy/select.py",
+        "elif target.network != source.network and not source.org.cross_network_replays:",
+        "elif False:",
+    ),
+    Mutation(
+        22, "localfly/proxy/select.py", "if target is None:", "if target is None or not target.addresses:"
+    ),
+    Mutation(
+        23,
+        "localfly/proxy/region.py",
+        "enumerate(wanted or (ANYWHERE,))",
+        "enumerate(sorted(wanted) or (ANYWHERE,))",
+    ),
+    Mutation(24, "localfly/proxy/leg.py", "replace(self.hop, missed_instance=missed)", "self.hop"),
+    Mutation(
+        25, "localfly/proxy/leg.py", "avoids=issuer.machine_id if replay.elsewhere else None", "avoids=None"
+    ),
+    Mutation(26, "localfly/proxy/header.py", 'dropped |= {b"fly-replay-src"}', 'dropped |= {b"fly-src"}'),
+    Mutation(27, "localfly/proxy/leg.py", 'if leg.replay.fallback == "force_self":', "if False:"),
+    Mutation(
+        28,
+        "localfly/proxy/machine.py",
+        "if isinstance(event, h11.Response):",
+        "if isinstance(event, h11.Response) and event.status_code != 500:",
     ),
     Mutation(29, "localfly/proxy/websocket.py", "self._is_leaving = True", "self._is_leaving = False"),
     Mutation(30, "localfly/proxy/machine.py", "self.writer.close()  # first", "pass  # first"),
@@ -216,6 +291,13 @@ MUTATIONS = (
         "return self._chance is not None and self._chance.random() < FORGETS",
         "return False",
     ),
+    Mutation(36, "localfly/proxy/recall.py", "if replay.uncacheable:", "if False:"),
+    Mutation(
+        37, "localfly/proxy/cache_key.py", "len(rule.prefix.path), reverse=True", "len(rule.prefix.path)"
+    ),
+    Mutation(
+        38, "localfly/proxy/cache.py", "self._chance is not None and self._chance.random() < FORGETS", "False"
+    ),
     Mutation(
         39,
         "localfly/proxy/direct.py",
@@ -234,6 +316,7 @@ MUTATIONS = (
         "steering=asked.steering if self._choices.steers_replays else NOWHERE,",
         "steering=asked.steering,",
     ),
+    Mutation(40, "localfly/proxy/steering.py", '_one(headers, b"fly-force-instance-id")', "None"),
     Mutation(41, "localfly/process.py", '"FLY_REGION": machine.region', '"FLY_REGION": "iad"'),
     Mutation(42, "localfly/journal.py", 'f"logs.{app}.{region}.', 'f"logs.proxy.{region}.'),
     Mutation(
