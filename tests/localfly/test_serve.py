@@ -149,3 +149,14 @@ async def _refused(flags: tuple[str, ...], env: Mapping[str, str]) -> str:
     ended = await finished(*LOCALFLY, *flags, env=env)
     assert (ended.code, ended.out) == (1, "")
     return ended.err
+
+
+@pytest.mark.wire
+@pytest.mark.parametrize(("flags", "statuses"), [((), [404] * 3 + [429]), (("--no-rate-limits",), [404] * 4)])
+async def test_the_program_keeps_flys_rate_limits_unless_told(
+    flags: tuple[str, ...], statuses: list[int]
+) -> None:
+    """A fourth call in a moment is one too many; with the flag it is not."""
+    argv = (*LOCALFLY, *flags, "--api", "127.0.0.1:0")
+    async with started(*argv, env=TOKEN) as program, await _api(program) as api:
+        assert [(await api.get("apps/nobody")).status_code for _ in range(4)] == statuses
