@@ -102,7 +102,7 @@ class Selection:
             if (backend.app, backend.org, backend.public_port) == (app.name, app.org.slug, public_port)
         ]
         for machine in app.living():
-            if machine.is_cordoned:
+            if machine.is_cordoned or machine.host_status == "unreachable":
                 continue
             for at, service in enumerate(machine.services):
                 port = _port_of(service, public_port)

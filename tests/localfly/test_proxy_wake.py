@@ -140,3 +140,14 @@ async def test_a_machine_that_is_being_replaced_is_waited_for() -> None:
         )
         answer = await fly.ask()
         assert answer.json()["version"] == machine.instance_id != before
+
+
+async def test_a_visitor_of_a_machine_whose_host_is_lost_goes_to_another_one() -> None:
+    """Also when the lost one still reads `started`, as it was last known."""
+    async with edge(doors=SHOP) as fly:
+        fly.app("shop")
+        lost = await fly.machine("shop")
+        other = await fly.machine("shop", is_asleep=True)
+        fly.lifecycle.set_host_status(lost, "unreachable")
+        answer = await fly.ask()
+        assert (answer.json()["machine"], lost.state) == (other.id, "started")
