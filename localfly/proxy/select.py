@@ -102,7 +102,8 @@ class Selection:
             if (backend.app, backend.org, backend.public_port) == (app.name, app.org.slug, public_port)
         ]
         for machine in app.living():
-            if machine.is_cordoned or machine.host_status == "unreachable":
+            is_lost = machine.host_status == "unreachable" and machine.state == "started"
+            if machine.is_cordoned or is_lost:  # a lost one that sleeps is tried, and cannot be started
                 continue
             for at, service in enumerate(machine.services):
                 port = _port_of(service, public_port)
