@@ -1,6 +1,6 @@
 """Regions and their aliases.
 
-Answers for which codes exist, where they are, and which one a request's list of codes and aliases means first.
+Answers for which codes exist, where they are, and which one of a request's list is the first choice.
 """
 
 from dataclasses import dataclass
