@@ -130,9 +130,7 @@ async def edge(
                 app=app, message=text, region=region, machine_id=machine_id, is_warning=is_warning
             )
 
-        proxy = Proxy(
-            world, lifecycle, doors=doors, past=past, attached=attached, settings=settings, log=log
-        )
+        proxy = Proxy(world, lifecycle, doors=doors, past=past, attached=attached, settings=settings, log=log)
         opened = await stack.enter_async_context(proxy.open())
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=None))  # noqa: S113 - virtual time jumps
         yield Edge(world, lifecycle, journal, client, [door.port for door in opened])

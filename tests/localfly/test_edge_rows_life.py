@@ -1,13 +1,10 @@
-"""Rows 31 to 35 and 41 of the list of edge behaviours: waking, stopping, limits, checks, env."""
+"""Rows 31 to 35 of the list of edge behaviours: waking, stopping, limits, checks."""
 
 import asyncio
 import contextlib
-import json
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 
 from localfly.proxy.door import Door
@@ -16,7 +13,6 @@ from localfly.world import Machine
 from tests.localfly.backend import Backend, Saw, Says, backend, replaying, saying
 from tests.localfly.edge import Edge, edge, service
 from tests.localfly.test_edge_rows_streams import dial, echo
-from tests.wire import PYTHON, started
 
 SHOP = [Door("127.0.0.1", 0, 443, "shop")]
 PASS_S = 300.0  # between two passes of autostop
@@ -357,45 +353,3 @@ async def test_row_35_a_cordoned_machine_gets_no_traffic() -> None:
             assert {(await fly.ask()).json()["machine"] for _ in range(4)} == expected
             cordoned.is_cordoned = False
         assert {(await fly.ask()).json()["machine"] for _ in range(4)} == {one.id, two.id}
-
-
-@pytest.mark.wire
-async def test_row_41_a_process_is_told_who_and_where_it_is() -> None:
-    """FLY_* of a started process, as it prints them; its own env cannot pretend otherwise."""
-    show = "import json,os; print('ENV', json.dumps(dict(os.environ))); import time; time.sleep(60)"
-    flags = (
-        *("--fast", "--api", "127.0.0.1:0", "--token", "t", "--org", "acme"),
-        *("--image", f'it={sys.executable} -uc "{show}"'),
-    )
-    async with started(PYTHON, "-m", "localfly", *flags) as program:
-        api = (await program.said(r"^localfly api (\S+)$"))[1]
-        await program.said("^localfly ready$")
-        headers = {"authorization": "Bearer t"}
-        async with httpx.AsyncClient(base_url=api, headers=headers, timeout=10) as client:
-            await client.post("/v1/apps", json={"name": "shop", "org_slug": "acme"})
-            config = {
-                "image": "it:1",
-                "env": {"MINE": "1", "FLY_REGION": "moon"},
-                "guest": {"cpu_kind": "shared", "cpus": 1, "memory_mb": 512},
-            }
-            body = {"config": config, "region": "fra"}
-            machine = (await client.post("/v1/apps/shop/machines", json=body)).json()
-        line = await program.said(r"ENV (\{.*\})")
-        env = json.loads(line[1])
-    assert {name: env.get(name) for name in EXPECTED} == {
-        name: machine.get(value, value) for name, value in EXPECTED.items()
-    }
-
-
-EXPECTED = {
-    "FLY_APP_NAME": "shop",
-    "FLY_MACHINE_ID": "id",
-    "FLY_ALLOC_ID": "id",
-    "FLY_REGION": "fra",
-    "FLY_IMAGE_REF": "it:1",
-    "FLY_MACHINE_VERSION": "instance_id",
-    "FLY_PRIVATE_IP": "private_ip",
-    "FLY_VM_MEMORY_MB": "512",
-    "FLY_PROCESS_GROUP": "",
-    "MINE": "1",
-}

@@ -1,12 +1,9 @@
-"""Rows 29, 30 and 42 of the list of edge behaviours: WebSockets, streams and the log feed."""
+"""Rows 29 and 30 of the list of edge behaviours: WebSockets and streams."""
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator
-from typing import Any
 
-import httpx
 import pytest
 import websockets
 from websockets.asyncio.server import ServerConnection, serve
@@ -14,7 +11,6 @@ from websockets.asyncio.server import ServerConnection, serve
 from localfly.proxy.websocket import Downstream
 from tests.localfly.backend import Backend, Says, backend, replaying
 from tests.localfly.edge import edge
-from tests.wire import PYTHON, started
 
 MEGABYTE = bytes(range(256)) * 4096
 
@@ -115,41 +111,3 @@ async def test_row_30_a_stream_is_not_collected_and_its_reader_is_missed_when_it
             assert await anext(pieces) == b"data: second\n\n"
             assert not app.lost.is_set()
         await asyncio.wait_for(app.lost.wait(), 10)
-
-
-@pytest.mark.wire
-async def test_row_42_the_log_feed_shows_why_a_replay_failed_on_the_subject_of_its_router() -> None:
-    """A subscriber sees the line as it is written, in the log stream's JSON, and none of other subjects."""
-    headers = {"authorization": "Bearer t"}
-    async with backend(replaying("app=nobody;timeout=10ms")) as router:
-        flags = (
-            *("--api", "127.0.0.1:0", "--token", "t", "--listen", "127.0.0.1:0=80@router"),
-            *("--attach", f"router@acme:80=127.0.0.1:{router.port}"),
-        )
-        async with started(PYTHON, "-m", "localfly", *flags) as program:
-            await program.said("^localfly ready$")
-            api = (await program.said(r"^localfly api (\S+)$"))[1]
-            door = (await program.said(r"^localfly door (\S+) "))[1]
-            async with (
-                httpx.AsyncClient(timeout=10) as visitor,
-                httpx.AsyncClient(base_url=api, headers=headers, timeout=10) as client,
-                client.stream("GET", "/_localfly/logs?subject=logs.router.>&follow=true") as feed,
-                client.stream("GET", "/_localfly/logs?subject=logs.other.>&follow=true") as other,
-            ):
-                assert other.status_code == 200
-                answer = await visitor.get(door)
-                assert (answer.status_code, answer.content) == (502, b"")
-                line: dict[str, Any] = json.loads(await anext(feed.aiter_lines()))
-                said = "app 'router' used 'fly-replay' response header to target app 'nobody'"
-                assert said in line["message"]
-                assert line["event"] == {"provider": "proxy"}
-                assert line["fly"]["app"]["name"] == "router"
-                assert line["log"] == {"level": "error"}
-                assert line["subject"] == f"logs.router.iad.{line['fly']['app']['instance']}"
-                assert line["timestamp"].endswith("Z")
-                past = (await client.get("/_localfly/logs", params={"subject": "logs.router.>"})).json()
-                assert past["logs"] == [line]
-                nothing = (await client.get("/_localfly/logs", params={"subject": "logs.other.>"})).json()
-                assert nothing["logs"] == []
-                wrong = await client.get("/_localfly/logs", params={"follow": "maybe"})
-                assert wrong.status_code == 400
