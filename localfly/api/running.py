@@ -45,11 +45,23 @@ class SendSignal(Body):
 
     signal: Annotated[
         Literal[
-            "SIGABRT", "SIGALRM", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT", "SIGKILL", "SIGPIPE", "SIGQUIT",
-            "SIGSEGV", "SIGTERM", "SIGTRAP", "SIGUSR1", "SIGUSR2",
+            "SIGABRT",
+            "SIGALRM",
+            "SIGFPE",
+            "SIGHUP",
+            "SIGILL",
+            "SIGINT",
+            "SIGKILL",
+            "SIGPIPE",
+            "SIGQUIT",
+            "SIGSEGV",
+            "SIGTERM",
+            "SIGTRAP",
+            "SIGUSR1",
+            "SIGUSR2",
         ],
         BeforeValidator(_signal_name),
-    ]  # fmt: skip
+    ]
 
 
 async def start(call: Call) -> Response:

@@ -5,11 +5,9 @@ blind. A loss of a field that may be missing goes unnoticed, and is counted as t
 """
 
 import asyncio
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path as File
 
 from tests.localfly.pem_files import made
 from tests.localfly.shape import fields_of, without
@@ -48,8 +46,7 @@ def mutate(replies: Iterable[Reply]) -> Count:
 
 async def main() -> None:
     """Print the count."""
-    with tempfile.TemporaryDirectory() as folder:
-        certificate, key = made(File(folder))
+    certificate, key = made()
     async with localfly() as api:
         print(mutate(await everything(api, certificate=certificate, key=key)))
 

@@ -1,7 +1,5 @@
 """Certificates: kept and shown for what they are, and nothing is called done that no laptop can do."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.localfly.inprocess import laptop
@@ -12,9 +10,9 @@ PATH = "/v1/apps/alice/certificates"
 
 
 @pytest.fixture
-def pem(tmp_path: Path) -> tuple[str, str]:
+def pem() -> tuple[str, str]:
     """A certificate and its key."""
-    return made(tmp_path)
+    return made()
 
 
 async def test_a_hostname_asked_for_stays_pending_for_nobody_issues_here() -> None:

@@ -1,8 +1,5 @@
 """Every success reply holds what the published contract says, of its types, and nothing else."""
 
-import asyncio
-from pathlib import Path
-
 import pytest
 
 from localfly.api.routes import ROUTES
@@ -24,7 +21,7 @@ async def test_summaries_and_a_machine_on_a_lost_host_have_shapes_of_their_own()
     async with laptop() as fly:
         check = {"type": "tcp", "port": 80, "interval": "1s", "grace_period": "0s"}
         machine = await started_machine(fly, config=config(checks={"up": check}))
-        await asyncio.sleep(5)
+        await fly.world.clock.sleep(5)
         path = f"/v1/apps/alice/machines/{machine['id']}"
         checked = (await fly.client.get(path)).json()
         rows = (await fly.client.get("/v1/apps/alice/machines?summary=true")).json()
@@ -41,9 +38,9 @@ async def test_summaries_and_a_machine_on_a_lost_host_have_shapes_of_their_own()
 
 
 @pytest.mark.wire
-async def test_every_reply_of_the_tour_has_its_shape_and_no_lost_field_goes_unnoticed(tmp_path: Path) -> None:
+async def test_every_reply_of_the_tour_has_its_shape_and_no_lost_field_goes_unnoticed() -> None:
     """Each operation succeeds with its status; a reply that lacks any field that must be there is a fault."""
-    certificate, key = made(tmp_path)
+    certificate, key = made()
     async with localfly() as api:
         replies = await everything(api, certificate=certificate, key=key)
     assert {reply.operation for reply in replies} == set(REPLIES)
