@@ -186,7 +186,6 @@ MUTATIONS = (
         "upstream.ask(asked.method, target, headers",
         'upstream.ask(b"GET", target, headers',
     ),
-    Mutation(13, "localfly/proxy/exchange.py", "if replay is None:", "if replay is None or hops == 0:"),
     Mutation(
         14,
         "localfly/proxy/header.py",
@@ -194,7 +193,6 @@ MUTATIONS = (
         'name != b"fly-replay"',
     ),
     Mutation(15, "localfly/proxy/body.py", "self.size <= self.limit", "self.size <= self.limit + 1"),
-    Mutation(16, "localfly/proxy/replay.py", "HOP_LIMIT = 10", "HOP_LIMIT = 11"),
     Mutation(17, "localfly/proxy/select.py", "first <= public_port <= last", "first <= last"),
     Mutation(
         18,
@@ -214,9 +212,6 @@ MUTATIONS = (
         "localfly/proxy/select.py",
         "elif target.network != source.network and not source.org.cross_network_replays:",
         "elif False:",
-    ),
-    Mutation(
-        22, "localfly/proxy/select.py", "if target is None:", "if target is None or not target.addresses:"
     ),
     Mutation(
         23,
