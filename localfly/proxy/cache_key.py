@@ -77,9 +77,12 @@ def place(*, app: str, port: int, host: str | None, target: bytes) -> Place:
 def parse(pattern: str) -> Prefix | None:
     """`[HOST]/PATH[/*]` without a port or another `*`; None for anything else."""
     match = _PATTERN.fullmatch(pattern.removesuffix("*") if pattern.endswith("/*") else pattern)
-    if match is None or match["path"].count("/") > DEEPEST:
+    if match is None:
         return None
-    return Prefix(match["host"].lower() if match["host"] else None, match["path"].rstrip("/") or "/")
+    path = match["path"].rstrip("/") or "/"
+    if path.count("/") > DEEPEST:
+        return None
+    return Prefix(match["host"].lower() if match["host"] else None, path)
 
 
 def session_rules(http_options: Mapping[str, Any]) -> list[SessionRule]:

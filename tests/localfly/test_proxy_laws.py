@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from localfly.proxy import cache_key, replay_header, replay_json
@@ -51,6 +51,7 @@ def test_a_time_to_live_is_a_number_that_ends(ttl: bytes) -> None:
         replay_json.parse(b'{"app": "a", "cache": {"prefix": "/", "ttl": ' + ttl + b"}}")
 
 
+@example(["a"] * DEEPEST, "", True)
 @given(PARTS, st.text("/ab", max_size=6), st.booleans())
 def test_a_pattern_covers_its_path_and_what_is_below_and_nothing_beside(
     parts: list[str], below: str, has_star: bool
