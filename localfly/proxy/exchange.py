@@ -172,7 +172,7 @@ class Exchange:
     def _request(self, asked: Asked, step: Leg, answering: Candidate) -> tuple[bytes, Headers]:
         """Path with query, and headers, for the machine that was reached."""
         keeps = self._choices.keeps_forged_replay_src
-        given = step.transform.headers(asked.headers)
+        given = step.transform.headers(header.end_to_end(asked.headers))
         headers = header.to_machine(given, asked.edge, step.told(answering), keeps_forged_replay_src=keeps)
         return step.transform.target or asked.target, headers
 

@@ -137,6 +137,15 @@ def to_client(
     return kept + _chunked(is_chunked) + (_upgrade() if is_upgrade else [])
 
 
+def end_to_end(headers: Headers) -> Headers:
+    """A client's headers without those that its `Connection` claims, nor that claim itself.
+
+    What a transform puts in comes after it: no client may strike a router's header out.
+    """
+    claimed = _named_by_connection(headers) - ONE_CONNECTION | {b"connection"}
+    return [(name, value) for name, value in headers if name not in claimed]
+
+
 def verbatim(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Headers on a port without the `http` handler: as they are, save what belongs to one connection."""
     given = list(headers)

@@ -34,7 +34,9 @@ class Upstream:
     async def __aenter__(self) -> "Upstream":
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, why: type[BaseException] | None, *_: object) -> None:
+        if why is not None:  # else a machine that does not read what is left would keep it open, and counted
+            self.writer.transport.abort()
         self.writer.close()  # first: the wait below may be cancelled
         if self._sending:
             self._sending.cancel()
@@ -76,7 +78,7 @@ class Upstream:
                     return event
                 self._http.receive_data(await self.reader.read(CHUNK))
         except h11.RemoteProtocolError as error:
-            raise Broke(str(error)) from None
+            raise Broke(str(error).partition(": ")[0]) from None  # then comes the line: it may hold a state
         except ConnectionError:
             raise Broke("connection reset by the machine") from None
 

@@ -38,4 +38,6 @@ def _words(headers: Headers, name: bytes) -> tuple[str, ...]:
 
 
 def _one(headers: Headers, name: bytes) -> str | None:
-    return b",".join(value for found, value in headers if found == name).decode("latin-1").strip() or None
+    """Its values in printable ASCII, the rest escaped: an outsider's words end in logs."""
+    value = b",".join(value for found, value in headers if found == name).strip()
+    return value.decode("latin-1").encode("unicode_escape").decode("ascii") or None

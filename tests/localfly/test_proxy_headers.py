@@ -7,7 +7,7 @@ import pytest
 from localfly.proxy.door import Door
 from localfly.proxy.edge import ProxySettings
 from localfly.proxy.exchange import Choices
-from tests.localfly.backend import backend, replaying, saying
+from tests.localfly.backend import backend, replaying, replaying_json, saying
 from tests.localfly.edge import edge, service
 
 FORGED = [
@@ -132,3 +132,29 @@ async def test_the_handlers_of_the_door_decide_the_forwarded_scheme() -> None:
         assert (secure["x-forwarded-proto"], secure["x-forwarded-ssl"]) == ("https", "on")
         answer = await fly.ask("/a?b=c", door=2, host="shop.example:81")
         assert (answer.status_code, answer.headers["location"]) == (301, "https://shop.example/a?b=c")
+
+
+async def test_no_client_strikes_out_a_header_that_a_transform_sets() -> None:
+    """`Connection` names what belongs to the client's connection; a router's header does not."""
+    sets = {"app": "app", "transform": {"set_headers": [{"name": "X-Identity", "value": "alice"}]}}
+    async with (
+        backend(replaying_json(sets)) as router,
+        backend(saying("ok")) as app,
+        edge(router.attached("router"), app.attached("app")) as fly,
+    ):
+        await fly.ask(headers=[("connection", "x-identity"), ("x-identity", "mallory")])
+        assert app.seen[0].header("x-identity") == "alice"
+
+
+async def test_a_client_writes_no_line_of_its_own_into_a_log() -> None:
+    """HTTP lets control characters into a header's value; a line of the log stays one line, and plain."""
+    async with (
+        backend(saying("ok")) as app,
+        edge(app.attached("app")) as fly,
+        fly.connection() as (reader, writer),
+    ):
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nFly-Force-Region: ams\x85[error] \x1b[31m\x9b\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
+        (line,) = fly.errors("app")
+        assert line.isprintable(), line
+        assert line.isascii(), line

@@ -7,7 +7,7 @@ import pytest
 
 from localfly.proxy.edge import ProxySettings
 from tests.localfly.backend import Says, backend, raw, replaying, saying
-from tests.localfly.edge import edge
+from tests.localfly.edge import edge, service
 
 NONSENSE = (
     b"GARBAGE\r\n\r\n",
@@ -230,3 +230,41 @@ async def test_an_early_answer_to_an_upload_reaches_its_sender() -> None:
     ):
         answer = await fly.ask(method="POST", content=b"z" * 3_000_000)
         assert answer.status_code == 413
+
+
+async def test_a_client_that_leaves_frees_an_app_that_does_not_read() -> None:
+    """What of an upload the app has not read is thrown away, so its place is free again."""
+    is_deaf = True
+
+    async def hears_the_second(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal is_deaf
+        if is_deaf:
+            is_deaf = False
+            await asyncio.sleep(1_000)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    limited = service(concurrency={"type": "requests", "hard_limit": 1})
+    settings = ProxySettings(replayable_size=50_000_000)
+    async with raw(hears_the_second) as program, edge(settings=settings) as fly:
+        fly.app("app")
+        await fly.machine("app", limited, program=program)
+        async with fly.connection() as (_, writer):
+            writer.write(b"POST / HTTP/1.1\r\nHost: app.fly.dev\r\nContent-Length: 40000000\r\n\r\n")
+            writer.write(b"x" * 30_000_000)
+            await writer.drain()
+        assert (await fly.ask(host="app.fly.dev")).status_code == 204
+
+
+async def test_a_log_tells_what_broke_without_the_state_in_it() -> None:
+    """A header line that is not HTTP may be a replay with its secret."""
+
+    async def misspell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nfly-replay : app=a;state=hush\r\nContent-Length: 0\r\n\r\n")
+
+    async with raw(misspell) as app, edge(app.attached("app")) as fly:
+        assert (await fly.ask()).status_code == 502
+        (line,) = fly.errors("app")
+        assert "illegal header line" in line
+        assert "hush" not in line
