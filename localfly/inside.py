@@ -33,6 +33,10 @@ class WentDown(Exception):  # noqa: N818 - reads as the sentence it is
     """The machine went down before the command had ended."""
 
 
+class CannotRun(Exception):  # noqa: N818 - reads as the sentence it is
+    """This computer does not take the command or its environment; the text says why."""
+
+
 class TooMuchOutput(Exception):  # noqa: N818 - reads as the sentence it is
     """The command printed more than OUTPUT_LIMIT, and was ended."""
 
@@ -80,10 +84,10 @@ class Inside:
         self._groups: dict[str, set[int]] = {}
 
     async def run(self, machine: Machine, command: Sequence[str], *, stdin: str, timeout_s: float) -> Ran:
-        """Run a command in the machine's environment to its end; raises NotRunning, WentDown, TooMuchOutput.
+        """Run a command in the machine's environment to its end.
 
-        TimeoutError when it takes longer than `timeout_s` of real time. With its end, whatever that was, all
-        that it started ends too.
+        Raises NotRunning, CannotRun, WentDown, TooMuchOutput, and TimeoutError when it takes longer than
+        `timeout_s` of real time. With its end, whatever that was, its process group ends too.
         """
         where = self._where(machine.id)
         if where is None:
@@ -99,9 +103,11 @@ class Inside:
                 env=environment(machine, dict(where.ports)),
                 start_new_session=True,
             )
-        except BaseException:
+        except BaseException as error:
             for output in (out, err):
                 os.close(output.reading)
+            if isinstance(error, (OSError, ValueError)):  # too long, or a zero byte in the environment
+                raise CannotRun(getattr(error, "strerror", None) or str(error)) from None
             raise
         finally:
             for output in (out, err):

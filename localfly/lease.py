@@ -7,6 +7,8 @@ from localfly.identity import Ids
 from localfly.refusal import HostUnreachable, LeaseGone, LeaseHeld, NotFound
 from localfly.world import Lease, Machine
 
+LONGEST_S = 2**63 // 10**9  # what Go's durations hold; Fly's own maximum is not established
+
 
 def held(machine: Machine, now: float) -> Lease | None:
     """The lease on it that has not expired."""

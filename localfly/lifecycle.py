@@ -52,20 +52,23 @@ class Lifecycle:
         """Abandon every move under way and stop every running machine at once."""
         await self._moves.aclose()
         await self._checks.aclose()
-        running = [machine for machine in self.world.machines.values() if machine.is_running]
-        halt = partial(self._passages.halt, signal="SIGKILL", timeout_s=0)
-        await asyncio.gather(*map(halt, running))
+        await self._halt(list(self.world.machines.values()))
 
     async def clear(self, *, kept: Collection[str] = ()) -> None:
-        """Empty the world at once: every app is gone but these, which are left without anything in them."""
-        await self.aclose()
-        for app in list(self.world.apps.values()):
-            for machine in list(app.machines.values()):
-                self._passages.set_state(machine, "destroyed")
+        """Empty the world at once: every app is gone but these, which are left without anything in them.
+
+        What somebody makes while the machines of before are ended belongs to the new world, and stays.
+        """
+        machines, apps = list(self.world.machines.values()), list(self.world.apps.values())
+        for machine in machines:
+            self._passages.set_state(machine, "destroyed")
+        for app in apps:
             if app.name in kept:
                 self.world.empty_app(app)
             else:
                 self.world.forget_app(app)
+        await self._moves.end([machine.id for machine in machines] + [app.id for app in apps])
+        await self._halt(machines)
 
     def launch(self, machine: Machine, *, skip_launch: bool = False) -> None:
         """Set a machine just created on its way: to `started`, or with `skip_launch` to `stopped`."""
@@ -307,6 +310,10 @@ class Lifecycle:
         """Whether GET still answers for it: a destroyed machine stays readable for a while."""
         gone_s = self.world.clock() - machine.destroyed_at
         return machine.state != "destroyed" or gone_s < self.timings.destroyed_readable_s
+
+    async def _halt(self, machines: Collection[Machine]) -> None:
+        halt = partial(self._passages.halt, signal="SIGKILL", timeout_s=0)
+        await asyncio.gather(*map(halt, machines))
 
     def _begin_destroy(self, machine: Machine, source: Source) -> None:
         machine.is_bound_to_run = False

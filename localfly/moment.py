@@ -6,10 +6,14 @@ Answers for RFC 3339 texts and Go duration texts, both ways; what they mean is t
 import functools
 import re
 from datetime import UTC, datetime
+from typing import TypeVar
 
 _UNITS_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_TOO_LONG_NS = 2**63
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _SIGNED = re.compile(r"[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h))+")
+
+Number = TypeVar("Number", int, float)
 
 
 def rfc3339(at: float) -> str:
@@ -33,13 +37,14 @@ def parse_rfc3339(text: str) -> float:
 def duration_ns(value: object) -> int:
     """Nanoseconds of a duration given as Go text (`"1m30s"`) or integer nanoseconds; ValueError otherwise."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
+        return _held(value)
     if value == "0":
         return 0
     if not isinstance(value, str) or not _SIGNED.fullmatch(value):
         raise ValueError(f"{value!r} is not a duration; write it like 15s")
-    total = sum(round(float(number) * _UNITS_NS[unit]) for number, unit in _PART.findall(value))
-    return -total if value.startswith("-") else total
+    parts = [float(number) * _UNITS_NS[unit] for number, unit in _PART.findall(value)]
+    total = sum(round(_held(part)) for part in parts)
+    return _held(-total if value.startswith("-") else total)
 
 
 def duration_s(value: object, *, default_s: float) -> float:
@@ -66,6 +71,13 @@ def duration_text(ns: int) -> str:
 def _second(at: int) -> str:
     """A long list names few moments many times."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _held(ns: Number) -> Number:
+    """The duration, which Go holds in 64 bits: ValueError for one of more than 292 years."""
+    if abs(ns) >= _TOO_LONG_NS:
+        raise ValueError("is longer than a duration can be")
+    return ns
 
 
 def _decimal(amount: int, unit: int) -> str:

@@ -4,7 +4,7 @@ Answers for taking over: a new move cancels the one under way and begins only wh
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 
 class Moves:
@@ -20,16 +20,22 @@ class Moves:
         if key in self._latest:
             self._latest[key].cancel()
         lock = self._locks.setdefault(key, asyncio.Lock())
-        task = asyncio.get_running_loop().create_task(_alone(lock, move), name=f"move of {key}")
+        task = asyncio.get_running_loop().create_task(_alone(lock, move), name=_name(key))
         self._latest[key] = task
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._end(key, done))
 
     async def aclose(self) -> None:
         """Cancel every move and wait until all have ended."""
-        for task in self._tasks:
+        await self.end(self._locks.keys())
+
+    async def end(self, keys: Collection[str]) -> None:
+        """Cancel every move of these and wait until all have ended."""
+        names = {_name(key) for key in keys}
+        ending = [task for task in self._tasks if task.get_name() in names]
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
 
     def _end(self, key: str, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -44,3 +50,7 @@ class Moves:
 async def _alone(lock: asyncio.Lock, move: Callable[[], Awaitable[None]]) -> None:
     async with lock:
         await move()
+
+
+def _name(key: str) -> str:
+    return f"move of {key}"

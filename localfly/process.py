@@ -126,6 +126,8 @@ class Process:
             _handed_out.difference_update(self._ports.values())
             if isinstance(error, OSError):
                 raise CannotStart(f"cannot run {self._command[0]}: {error.strerror or error}") from None
+            if isinstance(error, ValueError):  # a zero byte in its environment
+                raise CannotStart(f"cannot run {self._command[0]}: {error}") from None
             raise
         finally:
             for end in (gate, opener, writing):

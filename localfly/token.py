@@ -41,13 +41,16 @@ class Tokens:
         """`given` maps each token to the organisations it may act in (None: all)."""
         if not given or not all(given):
             raise ValueError("an empty token would let everybody in; give localfly a token that is not empty")
-        self._given = {token.encode(): Scope(orgs=orgs) for token, orgs in given.items()}
+        self._given = {bare(token).encode(): Scope(orgs=orgs) for token, orgs in given.items()}
         self._clock = clock
         self._key = hashlib.sha256(b"localfly minted tokens\n" + "\n".join(sorted(given)).encode()).digest()
 
     def scope(self, token: str) -> Scope | None:
-        """What it may do; None for a token that is unknown, forged or expired. Of a list the first known."""
-        for each in token.split(","):
+        """What it may do; None for a token that is unknown, forged or expired. Of a list the first known.
+
+        Fly's own tokens are lists too, so the whole is looked up before its parts.
+        """
+        for each in (bare(token), *bare(token).split(",")):
             found = self._scope(each.strip())
             if found is not None:
                 return found
@@ -86,3 +89,8 @@ class Tokens:
 
     def _mac(self, body: bytes) -> str:
         return hmac.new(self._key, body, hashlib.sha256).hexdigest()[:32]
+
+
+def bare(token: str) -> str:
+    """The token without the scheme that Fly's command line prints before it."""
+    return token.strip().removeprefix("FlyV1 ").strip()

@@ -20,7 +20,7 @@ from localfly.api.answer import ConnectionEnded, refusal
 from localfly.journal import NO_ANSWER, Journal
 from localfly.refusal import Invalid, Refusal, TooLarge, TooSlow, Unauthenticated, Unauthorized
 from localfly.token import Scope as TokenScope
-from localfly.token import Tokens
+from localfly.token import Tokens, bare
 from localfly.world import World
 
 BODY_LIMIT = 10_000_000
@@ -153,7 +153,7 @@ class Gate:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() not in ("bearer", "flyv1"):
             return None
-        token = token.strip().removeprefix("FlyV1 ").strip()
+        token = bare(token)
         allowed = self._tokens.scope(token)
         return None if allowed is None else Caller(allowed, _owner(token))
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from localfly.api.answer import ok
 from localfly.api.call import UNIMITATED, Body, Call
 from localfly.api.gate import Kept
-from localfly.inside import NotRunning, TooMuchOutput, Used, WentDown
+from localfly.inside import CannotRun, NotRunning, TooMuchOutput, Used, WentDown
 from localfly.refusal import FailedPrecondition, HostUnreachable, Invalid, Refusal
 from localfly.world import Machine
 
@@ -84,6 +84,8 @@ async def exec_command(call: Call) -> Response:
         ran = await call.inside.run(machine, command, stdin=asked.stdin or "", timeout_s=timeout_s)
     except NotRunning:
         raise FailedPrecondition("machine not running") from None
+    except CannotRun as error:
+        raise Invalid(f"invalid_argument: the command cannot be run: {error}") from None
     except WentDown:
         raise ExecEnded from None
     except TooMuchOutput:

@@ -20,7 +20,7 @@ DEFAULT_TTL_S = 60  # Fly's default is not established
 class TakeLease(Body):
     """`ttl` in seconds; Fly's Go client sends it as a query parameter instead."""
 
-    ttl: Annotated[int, Field(ge=1)] | None = None
+    ttl: Annotated[int, Field(ge=1, le=lease.LONGEST_S)] | None = None
     description: str | None = None
 
 
@@ -38,8 +38,8 @@ async def take(call: Call) -> Response:
     query = call.query("ttl")
     asked = await call.body(TakeLease)
     ttl_s = asked.ttl or whole_number(query, "ttl", default=DEFAULT_TTL_S)
-    if ttl_s < 1:
-        raise Invalid(f"invalid query parameter 'ttl': {ttl_s} is below 1")
+    if not 1 <= ttl_s <= lease.LONGEST_S:
+        raise Invalid(f"invalid query parameter 'ttl': must be inside range [1, {lease.LONGEST_S}]")
     machine = call.machine()
     if machine.state == "destroyed":
         raise MachineNotFound

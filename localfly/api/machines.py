@@ -46,7 +46,7 @@ class LaunchMachine(Body):
     """What create and update have in common."""
 
     config: dict[str, Any]
-    lease_ttl: Annotated[int, Field(ge=1)] | None = None
+    lease_ttl: Annotated[int, Field(ge=1, le=lease.LONGEST_S)] | None = None
     min_secrets_version: int | None = None
     skip_launch: bool | None = None
     skip_secrets: bool | None = None

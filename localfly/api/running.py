@@ -135,7 +135,7 @@ async def _set_cordon(call: Call, *, is_cordoned: bool) -> Response:
 def _seconds(text: str) -> float | None:
     if not text:
         return None
-    seconds = int(text) if text.isdecimal() else duration_ns(text) / 1e9
+    seconds = int(text) if text.isascii() and text.isdecimal() else duration_ns(text) / 1e9
     if not 0 <= seconds <= LONGEST_STOP_S:
         raise ValueError(text)
     return seconds

@@ -112,3 +112,16 @@ async def test_a_time_to_live_that_is_none_is_refused(request_: dict[str, Any]) 
         answer = await fly.client.post(f"{PATH}/{machine['id']}/lease", **request_)
 
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("ttl", [10**18, 10**400])
+async def test_a_lease_that_no_date_can_tell_is_refused_and_makes_nothing(ttl: int) -> None:
+    async with laptop() as fly:
+        machine = await started_machine(fly)
+        taken = await fly.client.post(f"{PATH}/{machine['id']}/lease", json={"ttl": ttl})
+        asked = await fly.client.post(f"{PATH}/{machine['id']}/lease", params={"ttl": str(ttl)})
+        made = await fly.client.post(PATH, json={"config": config(), "lease_ttl": ttl})
+        listed = await fly.client.get(PATH)
+
+    assert [taken.status_code, asked.status_code, made.status_code] == [400, 400, 400]
+    assert len(listed.json()) == 1

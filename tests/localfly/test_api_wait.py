@@ -120,3 +120,12 @@ async def test_an_unknown_state_is_refused() -> None:
         answer = await fly.client.get(f"{PATH}/{machine['id']}/wait", params={"state": "happy"})
 
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("seconds", ["1_0", " 5", "\u0663", ""])
+async def test_a_timeout_is_a_number_as_go_reads_it(seconds: str) -> None:
+    async with laptop() as fly:
+        machine = await started_machine(fly)
+        answer = await fly.client.get(f"{PATH}/{machine['id']}/wait", params={"timeout": seconds})
+
+    assert said(answer) == (400, f"invalid query parameter 'timeout': {seconds!r}")

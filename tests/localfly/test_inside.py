@@ -89,6 +89,7 @@ async def test_exec_that_takes_too_long_or_says_too_much_is_ended() -> None:
             {"command": ["a"], "cmd": "a"},
             {"cmd": "'"},
             {"timeout": 61},
+            {"command": ["true", "x" * 3_000_000]},
         ]
         for wrong in bodies:
             assert (await fly.api.post(f"{fly.guest}/exec", json=wrong)).status_code == 400

@@ -291,3 +291,20 @@ async def test_a_wait_that_gives_up_leaves_nothing_behind() -> None:
 
     assert not await stage.lifecycle.until(machine, lambda m: m.state == "failed", timeout_s=1)
     assert not machine.waiters
+
+
+async def test_what_is_made_while_the_world_is_emptied_is_of_the_new_world() -> None:
+    """It was taken out of the world once while its start went on, and ran with nobody to end it."""
+    stage = Stage(Deck(stop_s=5))
+    old = stage.machine()
+    await stage.reaches(old, "started")
+    emptied = asyncio.create_task(stage.lifecycle.clear())
+    await asyncio.sleep(1)
+    stage.app = stage.world.add_app("bob", org="acme")
+    new = stage.machine()
+    await emptied
+    await stage.reaches(new, "started")
+
+    assert (list(stage.world.machines), stage.deck.running) == ([new.id], {new.id})
+    await stage.lifecycle.aclose()
+    assert stage.deck.running == set()

@@ -34,3 +34,9 @@ def test_a_moment_reads_back_and_needs_a_zone() -> None:
     assert parse_rfc3339("2026-05-28T22:26:40+02:00") == 1_780_000_000
     with pytest.raises(ValueError, match="no time zone"):
         parse_rfc3339("2026-05-28T20:26:40")
+
+
+@pytest.mark.parametrize("value", ["9" * 400 + "h", "2562048h", 2**63, "9223372036s" * 2])
+def test_a_duration_that_go_cannot_hold_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="longer than a duration can be"):
+        duration_ns(value)

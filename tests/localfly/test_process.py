@@ -400,3 +400,12 @@ def test_an_image_flag_that_cannot_work_is_one_line(text: str) -> None:
 def test_an_image_flag_splits_its_command_like_a_shell() -> None:
     """Quotes group; the first `=` ends the reference."""
     assert parse_image("r/x@sha256:0=sh -c 'a b' --k=v") == ("r/x@sha256:0", ("sh", "-c", "a b", "--k=v"))
+
+
+@pytest.mark.wire
+@pytest.mark.parametrize("env", [{"A": "x\0y"}, {"A=B": "c"}])
+async def test_an_environment_that_no_process_can_have_fails_the_machine(env: dict[str, str]) -> None:
+    async with house("") as home:
+        machine = await home.machine(wanted="failed", env=env)
+
+        assert "cannot run" in str(machine.events[-1].request)

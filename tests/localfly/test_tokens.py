@@ -219,3 +219,11 @@ async def test_a_reset_empties_the_world_and_keeps_tokens_faults_and_switches() 
     assert left["orgs"]["acme"]["cross_network_replays"] is True
     assert said(waited) == (404, "not_found: machine not found")
     assert len(fly.troubles.faults.rules) == 1
+
+
+def test_a_token_in_the_form_of_flys_own_is_known_as_a_whole() -> None:
+    """Fly's command line prints a scheme and a list; clients send it with or without the scheme."""
+    tokens = Tokens({"FlyV1 fm2_a,fm2_b,fo1_c": None}, lambda: 0.0)
+
+    assert tokens.scope("FlyV1 fm2_a,fm2_b,fo1_c") == tokens.scope("fm2_a,fm2_b,fo1_c") == Scope()
+    assert tokens.scope("fm2_a") is None
