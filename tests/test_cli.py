@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from reconciler.cli import Exit, command
+from reconciler.cli import command
+from reconciler.exit import Exit
 from tests import wire
 from tests.journeys.hosted import TOKEN, Handle, Hosted, hosted_api
 from tests.stage import FLEET, MACHINE, SECRET, user

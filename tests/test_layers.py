@@ -66,6 +66,9 @@ LAW = (
         (*VERB, *INTENT, "reconciler.config", "reconciler.source", "reconciler.secret_source"),
     ),
     Layer("reconciler.flags", (CORE, "reconciler.session"), frozenset({"typer"})),
+    Layer("reconciler.exit", ()),
+    Layer("reconciler.terminal", (CORE, "reconciler.config", "reconciler.exit")),
+    Layer("reconciler.commands", ("reconciler", *ROUTER)),
     Layer("reconciler.cli", ("reconciler", *ROUTER)),
     Layer("reconciler.__main__", ("reconciler.cli", "reconciler.logs")),
     Layer("router.guard", (), NOTHING),  # one file that can be copied into an image

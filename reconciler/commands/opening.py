@@ -1,0 +1,41 @@
+"""What most commands begin with: the documents read, the session checked, the fleet looked at."""
+
+from dataclasses import dataclass
+
+import typer
+
+from reconciler import terminal
+from reconciler.config import Environment
+from reconciler.exit import Exit
+from reconciler.session import Options, Session, begin, read_source
+from reconciler.survey import Survey, survey
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the process was given besides the flags of its command; typer's `context.obj`."""
+
+    environment: Environment
+    debug: bool
+
+
+def open_session(context: typer.Context, options: Options, *, are_problems_told: bool = True) -> Session:
+    """Read and check everything; asks nothing of Fly. Raises ConfigError and NotUsable."""
+    given: Given = context.obj
+    source, specs = read_source(options.specs, secret_env_prefix=options.secret_env_prefix)
+    if are_problems_told or specs.fleet is None:
+        terminal.tell_problems(specs)
+    return begin(options, given.environment, source=source, specs=specs)
+
+
+async def look(session: Session, workers: int) -> Survey:
+    """The whole fleet, read once. Raises FlyError."""
+    async with session.fly() as fly:
+        return await survey(fly, session.intent, workers=workers)
+
+
+def verdict(found: Survey) -> Exit:
+    """What a look at the fleet means for the exit code."""
+    if not found.is_whole:
+        return Exit.PARTIAL
+    return Exit.BLOCKED if found.plan.hold_count else Exit.OK

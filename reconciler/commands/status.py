@@ -1,0 +1,30 @@
+"""`reconciler status`."""
+
+import asyncio
+import json
+
+import typer
+
+from reconciler import report, terminal
+from reconciler.commands.opening import look, open_session
+from reconciler.exit import Exit
+from reconciler.flags import Format, FormatOption, Workers, takes_options
+from reconciler.session import Options
+
+
+@takes_options
+def status(
+    context: typer.Context,
+    options: Options,
+    *,
+    form: FormatOption = Format.TEXT,
+    workers: Workers = 8,
+) -> int:
+    """Show how every user app is; changes nothing."""
+    session = open_session(context, options)
+    found = asyncio.run(look(session, workers))
+    if form is Format.JSON:
+        terminal.say(json.dumps(report.status_json(found), indent=2))
+    else:
+        terminal.show(report.status_lines(found))
+    return Exit.OK if found.is_whole else Exit.PARTIAL
