@@ -1,19 +1,34 @@
-"""The closed list of things that `apply` may do to Fly, each a value with its reason.
+"""The closed list of things that `apply` may do to Fly, each a value with its reason, class and place.
 
-Nothing here destroys an app, a volume or a machine.
+What may be destroyed, and after which proofs, is decided in `removal` and `slot_plan`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, ClassVar
 
 Json = Any
+
+
+class Class(StrEnum):
+    """What an action costs a user."""
+
+    CREATE = "create"
+    IN_PLACE = "in-place"  # nobody notices
+    RESTART = "restart"  # a machine that runs goes down and comes back
+    REPLACE = "replace"  # a machine is destroyed and made anew; what was not on a volume is gone
+    DATA_LOSS = "data-loss"  # a volume is lost
+    DELETE = "delete"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Step:
     app_name: str
     because: str  # one line, for people
+    key: str = ""  # unique in its plan: "app", "secrets", "volume:web_data_0", "machine:web-0" …
+    after: tuple[str, ...] = ()  # keys of the same plan that must be done first
+    klass: Class = Class.IN_PLACE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +100,55 @@ class MarkMachine(_Step):
     slot: str
     expected_version: str
     metadata: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtendVolume(_Step):
+    """Volumes only grow. The machine that mounts it may have to be restarted to see the space."""
+
+    kind: ClassVar[str] = "extend-volume"
+    volume_id: str
+    name: str
+    size_gb: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawRoute(_Step):
+    """Marks the app's machines so that no router sends anybody there any more; nothing restarts."""
+
+    kind: ClassVar[str] = "withdraw-route"
+    machines: tuple[tuple[str, str], ...]  # (machine id, expected version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotVolume(_Step):
+    kind: ClassVar[str] = "snapshot-volume"
+    volume_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestroyMachine(_Step):
+    kind: ClassVar[str] = "destroy-machine"
+    machine_id: str
+    slot: str
+    name: str
+    expected_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestroyVolume(_Step):
+    kind: ClassVar[str] = "destroy-volume"
+    volume_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteApp(_Step):
+    """Only when nothing is left in it: the call would take machines and volumes along."""
+
+    kind: ClassVar[str] = "delete-app"
+    network: str
 
 
 Action = CreateApp | SetSecrets | CreateVolume | CreateMachine | UpdateMachine | StartMachine | MarkMachine

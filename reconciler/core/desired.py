@@ -12,8 +12,11 @@ from typing import Any
 
 from reconciler.core.kinds import GroupSpec, MountSpec, volume_name
 from reconciler.core.overlay import merge_patch, sent_config, template_config
+from reconciler.core.policy import DeploySpec
 from reconciler.core.reference import hosts_of
 from reconciler.core.spec import Specs
+
+DEPLOY = DeploySpec()
 
 Json = Any  # a value that json.dumps takes; machine configs are kept verbatim, in Fly's own field names
 
@@ -62,6 +65,10 @@ class DesiredApp:
     )  # keyed digest over the desired values; None: values unknown here, not compared
     key_id: str | None  # names the root key; None: unknown here
     corrects_drift: bool
+    protect: bool | None = None  # None: as it is
+    paused_until: float | None = None  # unix seconds; of the app or of the whole fleet, the later one
+    pause_reason: str = ""
+    deploy: DeploySpec = DEPLOY
 
 
 KEY_NAMES = ("PRESHARED_KEY", "PRESHARED_KEY_MANAGEMENT")  # as in Fly's guide
@@ -75,9 +82,11 @@ def resolve(specs: Specs, name: str, *, secrets_digest: str | None, key_id: str 
         raise KeyError(name)  # without a fleet there are no users
     fleet = specs.fleet.spec
     regions = spec.regions or fleet.regions
+    pauses = [one for one in (spec.paused, fleet.paused) if one is not None]
+    pause = max(pauses, key=lambda one: one.until, default=None)
     return DesiredApp(
         name=name,
-        app_name=fleet.app_name.replace("{name}", name),
+        app_name=spec.app_name or fleet.app_name.replace("{name}", name),
         org=fleet.org,
         network=f"{fleet.installation}-{name}",
         owner=f"{fleet.installation}.{name}",
@@ -89,6 +98,10 @@ def resolve(specs: Specs, name: str, *, secrets_digest: str | None, key_id: str 
         secrets_digest=secrets_digest,
         key_id=key_id,
         corrects_drift=fleet.drift == "correct",
+        protect=spec.protect,
+        paused_until=pause.until.timestamp() if pause else None,
+        pause_reason=pause.reason if pause else "",
+        deploy=spec.deploy or fleet.deploy,
     )
 
 

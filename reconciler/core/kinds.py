@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from reconciler.core.machine_config import MachineConfig
+from reconciler.core.policy import BudgetSpec, DeploySpec, PauseSpec
 from reconciler.core.problem import quote
 from reconciler.core.replay_spec import ReplaySpec
 from reconciler.core.scalar import (
@@ -24,6 +25,7 @@ from reconciler.core.scalar import (
     AppName,
     AppNamePattern,
     Bind,
+    Duration,
     GroupName,
     Host,
     Installation,
@@ -75,6 +77,12 @@ class FleetSpec(Strict):
     drift: Literal["correct", "warn"] = Field(
         default="correct", description="What happens to changes made by hand: undone, or only reported."
     )
+    budget: BudgetSpec = Field(default=BudgetSpec(), description="How much may happen within an hour.")
+    deletion_grace: Duration = Field(
+        default="10m", description="How long a document must have been gone before its app may be deleted."
+    )
+    deploy: DeploySpec = Field(default=DeploySpec(), description="How machines are changed.")
+    paused: PauseSpec | None = Field(default=None, description="Change nothing at all for a while.")
 
 
 class MountSpec(Strict):
@@ -143,6 +151,14 @@ class UserAppSpec(Strict):
         description="What runs."
     )
     secrets: Unique[VariableName] = Field(default=(), description="Names of Secret documents.")
+    app_name: AppName | None = Field(
+        default=None, description="The Fly app, when the fleet's pattern does not give it: an adopted one."
+    )
+    protect: bool | None = Field(
+        default=None, description="true: never delete it; only an applied false lifts that."
+    )
+    paused: PauseSpec | None = Field(default=None, description="Change nothing of this app for a while.")
+    deploy: DeploySpec | None = Field(default=None, description="How its machines are changed.")
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
