@@ -1,14 +1,14 @@
 """What would make one user app as its document says, and what is held instead: frozen values with reasons.
 
-Answers for the app as a whole: whose it is, its secrets, the order. One slot is `slot_plan`'s, the fleet
-is `fleet_plan`'s, acting is `apply`'s.
+Answers for the app as a whole: whose it is, and the order. One slot is `slot_plan`'s, secrets are
+`secret_plan`'s, the fleet is `fleet_plan`'s, acting is `apply`'s.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reconciler.core import mark, slot_plan
-from reconciler.core.action import Action, CreateApp, CreateMachine, SetSecrets, UpdateMachine
+from reconciler.core import mark, secret_plan, slot_plan
+from reconciler.core.action import Action, CreateApp, CreateMachine, UpdateMachine
 from reconciler.core.desired import DesiredApp
 from reconciler.core.hold import Hold, Note
 from reconciler.core.observed import Claim, ListedApp, ObservedApp, Row
@@ -53,7 +53,7 @@ def plan_app(desired: DesiredApp, observed: ObservedApp) -> AppPlan:
     plans = _slot_plans(desired, slots, observed)
     launches = any(isinstance(plan.machine, CreateMachine | UpdateMachine) for plan in plans)
     proofs = [mark.attested(machine) for machine in slots.holders.values()]
-    secrets, lost = _secrets(desired, observed, proofs, launches=launches)
+    secrets, lost = secret_plan.plan_secrets(desired, observed, proofs, launches=launches)
     steps: list[Action | None] = [
         _create_app(desired) if observed.claim is Claim.ABSENT else None,
         secrets,
@@ -70,7 +70,7 @@ def plan_app(desired: DesiredApp, observed: ObservedApp) -> AppPlan:
             sorted(
                 [note for plan in plans for note in plan.notes]
                 + _notes(observed, slots, plans, lost)
-                + _unproven(desired, observed, proofs)
+                + secret_plan.left_unproven(desired, observed, proofs)
             )
         ),
         waiting=tuple(plan.waiting for plan in plans if plan.waiting),
@@ -143,57 +143,6 @@ def _create_app(desired: DesiredApp) -> CreateApp:
     )
 
 
-def _secrets(
-    desired: DesiredApp, observed: ObservedApp, proofs: list[mark.Attested], *, launches: bool
-) -> tuple[SetSecrets | None, tuple[str, ...]]:
-    """The one secrets call, or None; and what somebody removed by hand, one line each.
-
-    A launch takes what is set at that moment, and nobody can read back what that is: so each plan with a
-    launch sets everything first, whatever machines attest.
-    """
-    wanted = {desired.owner_label, *desired.key_names, *desired.secret_names}
-    missing = sorted(wanted - observed.secret_names)
-    unset = tuple(sorted(_set_earlier(proofs, is_submitted=True) & observed.secret_names - wanted))
-    compared = desired.secrets_digest is not None
-    attested = compared and any(mark.carries_secrets(desired, proof) for proof in proofs)
-    sends = compared and launches and bool(desired.key_names or desired.secret_names)
-    lost = tuple(f"secrets: {name} is not set any more" for name in missing) if attested else ()
-    left = not desired.corrects_drift and bool(lost) and not launches
-    if not unset and not sends and (left or not missing):
-        return None, lost
-    reasons = [
-        *([f"{len(missing)} not set: {', '.join(missing)}"] if missing else []),
-        *([f"no longer wanted: {', '.join(unset)}"] if unset else []),
-        *([_why_sent(proofs, attested=attested)] if sends and not missing else []),
-    ]
-    return (
-        SetSecrets(
-            app_name=desired.app_name,
-            because="; ".join(reasons),
-            # Without the values, only what is missing is worth asking for.
-            names=tuple(sorted(wanted) if compared else missing),
-            unset=unset,
-        ),
-        lost,
-    )
-
-
-def _set_earlier(proofs: Iterable[mark.Attested], *, is_submitted: bool) -> set[str]:
-    return {
-        name
-        for proof in proofs
-        if proof.is_submitted is is_submitted
-        for name in proof.names
-        if not name.startswith(mark.LABEL_PREFIX)
-    }
-
-
-def _why_sent(proofs: list[mark.Attested], *, attested: bool) -> str:
-    if proofs and not attested:
-        return "their values changed"
-    return "a launch takes what is set, which nobody can read back"
-
-
 def _surplus(desired: DesiredApp, slots: Slots) -> list[Hold]:
     wanted = {machine.slot for machine in desired.machines}
     holds = []
@@ -224,16 +173,3 @@ def _notes(
         notes.append(Note("", "PubliclyReachable", f"public addresses lead past the router: {addresses}"))
     notes += [Note("", "Drifted", f"changed by hand: {line}") for line in lost]
     return notes
-
-
-def _unproven(desired: DesiredApp, observed: ObservedApp, proofs: Iterable[mark.Attested]) -> list[Note]:
-    wanted = {*desired.key_names, *desired.secret_names}
-    return [
-        Note(
-            "",
-            "SecretLeft",
-            f"secret {name} is not unset: only a mark that a tenant may write says that we set it; "
-            "unset it yourself",
-        )
-        for name in sorted(_set_earlier(proofs, is_submitted=False) & observed.secret_names - wanted)
-    ]
