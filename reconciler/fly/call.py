@@ -27,6 +27,8 @@ from reconciler.fly.pace import Pace
 Json = Any
 T = TypeVar("T")
 
+ANYTHING: TypeAdapter[Json] = TypeAdapter(Any)
+
 TRIES = 4
 FIRST_PAUSE_S = 0.5  # doubled each time: a call gives up after 3.5 seconds of pauses
 LONGEST_PAUSE_S = 30.0  # even if Fly asks for more
@@ -48,13 +50,17 @@ _NOT_SENT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request. `action` and `identifier` name its rate limit, `action` and `subject` tell people."""
+    """One request. `action` and `identifier` name its rate limit, `action` and `subject` tell people.
+
+    `lane`: whose request it is, an app's name or an organisation; lanes share what is left fairly.
+    """
 
     method: str
     path: str
     action: str
     subject: str
     identifier: str
+    lane: str
     json: Mapping[str, Json] | None = field(default=None, repr=False)  # may hold secrets
     params: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold a nonce
@@ -75,21 +81,28 @@ class Call:
 def on_org(method: str, org: str, path: str, action: str, **more: Any) -> Call:
     """A call limited per organisation; `path` is the whole one."""
     subject = more.pop("subject", f"of organisation {org}")
-    return Call(method=method, path=path, action=action, subject=subject, identifier=org, **more)
+    return Call(method=method, path=path, action=action, subject=subject, identifier=org, lane=org, **more)
 
 
 def on_app(method: str, app: str, path: str, action: str, **more: Any) -> Call:
     """A call limited per app; `path` goes below the app's."""
     subject = more.pop("subject", f"of {app}" if path else app)
     path = f"/v1/apps/{part(app)}{path}"
-    return Call(method=method, path=path, action=action, subject=subject, identifier=app, **more)
+    return Call(method=method, path=path, action=action, subject=subject, identifier=app, lane=app, **more)
 
 
 def on_machine(method: str, app: str, machine: str, path: str, action: str, **more: Any) -> Call:
     """A call limited per machine; `path` goes below the machine's."""
     path = f"/v1/apps/{part(app)}/machines/{part(machine)}{path}"
     subject = f"{machine} of {app}"
-    return Call(method=method, path=path, action=action, subject=subject, identifier=machine, **more)
+    return Call(
+        method=method, path=path, action=action, subject=subject, identifier=machine, lane=app, **more
+    )
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """A body or query without what was not given."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def part(name: str) -> str:

@@ -42,11 +42,31 @@ class MachineEvent(Answer):
 
     @property
     def exit_code(self) -> int | None:
+        code = self._exit.get("exit_code")
+        return code if isinstance(code, int) else None
+
+    @property
+    def is_crash(self) -> bool:
+        """Whether a program ended badly, or so that it is started again."""
+        is_exit = self.type == "exit" and not self._exit.get("requested_stop")
+        return is_exit and bool(self._exit.get("restarting") or self.exit_code)
+
+    @property
+    def restart_count(self) -> int:
+        count = (self.request or {}).get("restart_count")
+        return count if isinstance(count, int) else 0
+
+    @property
+    def _exit(self) -> dict[str, Json]:
         """Of an exit event; Fly puts it in one of two places (contract §4.3)."""
         request = self.request or {}
-        exit_event = (request.get("MonitorEvent") or {}).get("exit_event") or request.get("exit_event") or {}
-        code = exit_event.get("exit_code")
-        return code if isinstance(code, int) else None
+        return (request.get("MonitorEvent") or {}).get("exit_event") or request.get("exit_event") or {}
+
+
+class Check(Answer):
+    name: Text = ""
+    status: Text = ""
+    output: Text = ""
 
 
 class Machine(Answer):
@@ -61,7 +81,8 @@ class Machine(Answer):
     host_status: Text = "ok"
     cordoned: bool | None = None
     updated_at: Text = ""
-    events: Annotated[tuple[MachineEvent, ...], Listed] = ()
+    events: Annotated[tuple[MachineEvent, ...], Listed] = ()  # of this version, newest first
+    checks: Annotated[tuple[Check, ...], Listed] = ()
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -122,6 +143,17 @@ class Volume(Answer):
     region: Text = ""
     size_gb: Count = 0
     attached_machine_id: str | None = None
+    created_at: Text = ""
+
+
+class Extended(Answer):
+    volume: Volume
+    needs_restart: bool | None = None
+
+
+class Snapshot(Answer):
+    id: str
+    status: Text = ""  # waiting or pending, running, created
     created_at: Text = ""
 
 

@@ -7,14 +7,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from reconciler.fly.client import LONGEST_WAIT_S, FlyClient
+from reconciler.fly.client import FlyClient
 from reconciler.fly.errors import NotFound, Unauthorized, WaitExpired
+from reconciler.fly.machines import LONGEST_WAIT_S
 from reconciler.fly.models import Machine
 
 T = TypeVar("T")
 
 VISIBLE_WITHIN_S = 60.0  # other API servers may not know a new app or machine for so long
 SETTLED_WITHIN_S = 300.0  # Fly itself calls a machine stuck after so long in passage
+GONE_WITHIN_S = 180.0  # a destroyed machine lets go of its volume within two minutes
 LOOK_EVERY_S = 1.0
 
 AT_REST = frozenset({"started", "stopped", "suspended", "failed", "destroyed"})
@@ -51,6 +53,25 @@ async def settled(
         except WaitExpired:
             if _now() >= give_up_at:
                 raise
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def gone(fly: FlyClient, app: str, machine: str, *, version: str) -> None:
+    """Return once a machine that is being destroyed is gone. Raises `WaitExpired` after three minutes."""
+    give_up_at = _now() + GONE_WITHIN_S
+    while True:
+        try:
+            timeout_s = min(give_up_at - _now(), LONGEST_WAIT_S)
+            await fly.wait(app, machine, states=("destroyed",), version=version, timeout_s=timeout_s)
+            if (await fly.get_machine(app, machine)).state == "destroyed":  # `wait` may be early
+                return
+        except NotFound:
+            return
+        except WaitExpired:
+            if _now() >= give_up_at:
+                raise
+        if _now() >= give_up_at:
+            raise WaitExpired(f"wait for machine {machine} of {app}", "it is still being destroyed")
         await asyncio.sleep(LOOK_EVERY_S)
 
 
