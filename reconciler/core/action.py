@@ -36,6 +36,7 @@ class CreateApp(_Step):
     kind: ClassVar[str] = "create-app"
     org: str
     network: str
+    klass: Class = Class.CREATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,7 @@ class CreateVolume(_Step):
     size_gb: int
     create: Mapping[str, Json]  # further fields of the call
     compute: Mapping[str, Json] | None  # guest that must fit beside it
+    klass: Class = Class.CREATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ class CreateMachine(_Step):
     volume_name: str | None  # a CreateVolume of this plan that must come first
     skip_launch: bool
     must_run: bool  # wait until it is started
+    klass: Class = Class.CREATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +113,7 @@ class ExtendVolume(_Step):
     volume_id: str
     name: str
     size_gb: int
+    machine_id: str | None = None  # restart it if Fly says that it must be; None: asleep, or launched next
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +122,7 @@ class WithdrawRoute(_Step):
 
     kind: ClassVar[str] = "withdraw-route"
     machines: tuple[tuple[str, str], ...]  # (machine id, expected version)
+    klass: Class = Class.DELETE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +139,7 @@ class DestroyMachine(_Step):
     slot: str
     name: str
     expected_version: str
+    klass: Class = Class.DELETE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +147,7 @@ class DestroyVolume(_Step):
     kind: ClassVar[str] = "destroy-volume"
     volume_id: str
     name: str
+    klass: Class = Class.DATA_LOSS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +155,22 @@ class DeleteApp(_Step):
     """Only when nothing is left in it: the call would take machines and volumes along."""
 
     kind: ClassVar[str] = "delete-app"
-    network: str
+    network: str  # the app's own: refuse when the live one differs
+    klass: Class = Class.DELETE
 
 
-Action = CreateApp | SetSecrets | CreateVolume | CreateMachine | UpdateMachine | StartMachine | MarkMachine
+Action = (
+    CreateApp
+    | SetSecrets
+    | CreateVolume
+    | ExtendVolume
+    | CreateMachine
+    | UpdateMachine
+    | StartMachine
+    | MarkMachine
+    | WithdrawRoute
+    | SnapshotVolume
+    | DestroyMachine
+    | DestroyVolume
+    | DeleteApp
+)

@@ -20,7 +20,8 @@ SECRETS = "reconciler_secrets"
 KEY = "reconciler_key"
 SECRET_NAMES = "reconciler_secret_names"  # noqa: S105 -- the name of a mark, no secret
 VERSION = "reconciler_version"
-OURS = frozenset({OWNER, SLOT, SPEC, SECRETS, KEY, SECRET_NAMES, VERSION})
+WITHDRAWN = "reconciler_withdrawn"  # its app is being removed: no router sends anybody there any more
+OURS = frozenset({OWNER, SLOT, SPEC, SECRETS, KEY, SECRET_NAMES, VERSION, WITHDRAWN})
 
 LABEL_PREFIX = "RECONCILER_"  # of secrets that are labels on the app: never unset
 
@@ -99,7 +100,7 @@ def is_verified(desired: DesiredApp, machine: DesiredMachine, found: ObservedMac
 
 def missing(wanted: Mapping[str, str], found: ObservedMachine | Row) -> dict[str, str | None]:
     """The metadata write that makes `found` carry `wanted` and the mark of its version; {}: nothing to do."""
-    target: dict[str, str | None] = {SECRET_NAMES: None, **wanted, VERSION: found.version}
+    target: dict[str, str | None] = {SECRET_NAMES: None, WITHDRAWN: None, **wanted, VERSION: found.version}
     return {key: target[key] for key in sorted(target) if found.metadata.get(key) != target[key]}
 
 

@@ -4,7 +4,7 @@ import ast
 import inspect
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, get_args
 
 from hypothesis import event, given, settings
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from reconciler.core import action, mark
 from reconciler.core.action import (
     Action,
+    Class,
     CreateMachine,
     CreateVolume,
     SetSecrets,
@@ -333,12 +334,17 @@ def test_a_whole_app_made_from_nothing_is_in_sync_by_its_rows() -> None:
     assert in_sync(desired, listed(desired), rows(after.machines))
 
 
-def test_the_closed_list_of_actions_destroys_nothing() -> None:
-    forbidden = ("destroy", "delete", "remove", "prune", "purge")
+def test_the_list_of_actions_is_closed_and_what_destroys_says_so() -> None:
     kinds = get_args(Action)
-    names = [kind.__name__ for kind in kinds] + [kind.kind for kind in kinds]
-    assert not [name for name in names if any(word in name.lower() for word in forbidden)]
     classes = [
         node for node in ast.walk(ast.parse(inspect.getsource(action))) if isinstance(node, ast.ClassDef)
     ]
-    assert {node.name for node in classes if node.name != "_Step"} == {kind.__name__ for kind in kinds}
+    assert {node.name for node in classes} - {"_Step", "Class"} == {kind.__name__ for kind in kinds}
+    lossy = [kind.kind for kind in kinds if _default_class(kind) in (Class.DELETE, Class.DATA_LOSS)]
+    assert lossy == ["withdraw-route", "destroy-machine", "destroy-volume", "delete-app"]
+
+
+def _default_class(kind: type[Action]) -> Class:
+    (default,) = [field.default for field in fields(kind) if field.name == "klass"]
+    assert isinstance(default, Class)
+    return default
