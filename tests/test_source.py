@@ -58,14 +58,14 @@ def test_problems_name_the_file_as_it_was_asked_for(tmp_path: Path, monkeypatch:
 def test_a_missing_source_is_a_problem_and_nothing_is_gone(tmp_path: Path) -> None:
     """No folder: one line, and the source is not complete."""
     specs = Source(tmp_path / "nowhere").read()
-    assert lines(specs, tmp_path) == ["specs/nowhere: cannot be read: no such file or directory"]
+    assert lines(specs, tmp_path) == ["specs/nowhere: cannot be read: no such file or directory [unreadable]"]
     assert not specs.complete
 
 
 def test_an_empty_folder_lacks_a_fleet(tmp_path: Path) -> None:
     """It was read, so that is all there is to say."""
     specs = Source(tmp_path).read()
-    assert lines(specs, tmp_path) == ["specs: there is no Fleet document; expected exactly one"]
+    assert lines(specs, tmp_path) == ["specs: there is no Fleet document; expected exactly one [no-fleet]"]
 
 
 def unreadable_link(folder: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_read_is_one_line(
     """The rest is read all the same, and nobody takes a missing name for a deleted one."""
     damage(filled(tmp_path))
     specs = Source(tmp_path).read()
-    assert lines(specs, tmp_path) == [f"specs/x.yaml: cannot be read: {reason}"]
+    assert lines(specs, tmp_path) == [f"specs/x.yaml: cannot be read: {reason} [unreadable]"]
     assert list(specs.users) == ["alice", "bob"]
     assert not specs.complete
 
@@ -139,7 +139,7 @@ def test_a_file_or_folder_without_permission_is_one_line(tmp_path: Path, name: s
     if may_read_anything:
         assert specs.complete
     else:
-        assert lines(specs, tmp_path) == [f"specs/{name}: cannot be read: permission denied"]
+        assert lines(specs, tmp_path) == [f"specs/{name}: cannot be read: permission denied [unreadable]"]
         assert not specs.complete
 
 

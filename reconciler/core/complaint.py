@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from reconciler.core.document import Document, Path
 from reconciler.core.problem import PRIVATE, Problem, did_you_mean, one_of, quote
+from reconciler.core.scalar import FindingError
 
 _EXPECTED = {
     "string_type": "text",
@@ -24,6 +25,18 @@ _EXPECTED = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
+}
+_CODES = {
+    "extra_forbidden": "unknown-field",
+    "missing": "missing-field",
+    "literal_error": "bad-choice",
+    "greater_than_equal": "out-of-range",
+    "less_than_equal": "out-of-range",
+    "greater_than": "out-of-range",
+    "less_than": "out-of-range",
+    "too_short": "empty",
+    "string_too_short": "empty",
+    "string_too_long": "too-long",
 }
 _COLLECTIONS = ("a list", "a mapping")
 
@@ -44,8 +57,22 @@ def complaints(
             continue  # pydantic counts only the items that hold, and has complained about the others
         path = (*below, *(step for step in detail["loc"] if step != "[key]"))
         yield document.problem(
-            path, message(detail, model, document, path), at_key=detail["type"] == "extra_forbidden"
+            path,
+            message(detail, model, document, path),
+            code=code(detail),
+            at_key=detail["type"] == "extra_forbidden",
         )
+
+
+def code(detail: Mapping[str, Any]) -> str:
+    """Which finding an error of pydantic's is."""
+    kind = detail["type"]
+    if kind == "value_error" and isinstance(detail["ctx"]["error"], FindingError):
+        found: str = detail["ctx"]["error"].code
+        return found
+    if kind in _EXPECTED:
+        return "wrong-type" if detail["input"] is not None else "empty"
+    return _CODES.get(kind, "bad-value")
 
 
 def message(detail: Mapping[str, Any], model: type[BaseModel], document: Document, path: Path) -> str:

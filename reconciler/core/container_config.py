@@ -15,7 +15,10 @@ def _without_replay_keys(variables: dict[str, str]) -> dict[str, str]:
     for name in variables:
         # A variable of the config hides the app's secret of that name, and the guard would check against it.
         if name.startswith("PRESHARED_KEY"):
-            raise wrong(f"{quote(name)} is a replay key, which the reconciler sets as an app secret")
+            raise wrong(
+                f"{quote(name)} is a replay key, which the reconciler sets as an app secret",
+                "replay-key-in-env",
+            )
     return variables
 
 
@@ -57,7 +60,9 @@ class File(Strict):
             value for value in (self.raw_value, self.secret_name, self.image_config) if value is not None
         ]
         if len(given) != 1:
-            raise wrong("exactly one of raw_value, secret_name and image_config must be given")
+            raise wrong(
+                "exactly one of raw_value, secret_name and image_config must be given", "exactly-one-of"
+            )
         return self
 
 
@@ -71,7 +76,7 @@ class Restart(Strict):
 
 def _up_to_five_minutes(value: str | int | None) -> str | int | None:
     if value is not None and seconds(value) > LONGEST_STOP_S:
-        raise wrong(f"{quote(value)} is too long; Fly waits at most 5 minutes")
+        raise wrong(f"{quote(value)} is too long; Fly waits at most 5 minutes", "stop-timeout-too-long")
     return value
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from reconciler.core.problem import Problem, path_text, quote
+from reconciler.core.problem import Problem, Severity, path_text, quote
 
 Json = Any
 Path = tuple[str | int, ...]
@@ -61,7 +61,9 @@ class Document:
         """`file:line` of its first word."""
         return f"{self.file}:{self.place(()).line}"
 
-    def problem(self, path: Path, message: str, *, at_key: bool = False) -> Problem:
+    def problem(
+        self, path: Path, message: str, *, code: str, at_key: bool = False, severity: Severity = "error"
+    ) -> Problem:
         """A problem at `path`, or at the nearest thing above it that is there."""
         place = self.place(path)
         return Problem(
@@ -70,6 +72,8 @@ class Document:
             place.key_column if at_key else place.column,
             path_text(path),
             message,
+            code,
+            severity,
         )
 
     def place(self, path: Path) -> Place:
@@ -163,7 +167,9 @@ class _Composer:
                 case yaml.DocumentStartEvent():
                     documents_seen += 1
                     if documents_seen > 1:
-                        raise _refusal(event, "a second document begins here without a line of ---")
+                        raise _refusal(
+                            event, "a second document begins here without a line of ---", "yaml-two-documents"
+                        )
         return self._root
 
     def _wants_key(self) -> bool:
@@ -171,29 +177,29 @@ class _Composer:
 
     def _begin(self, event: Any, value: Json) -> None:
         if self._wants_key():
-            raise _refusal(event, "a key must be one word or a quoted text")
+            raise _refusal(event, "a key must be one word or a quoted text", "yaml-key-not-text")
         self._put(event, value)
         self._open.append(_Collection(value, wants_key=isinstance(value, dict)))
         if len(self._open) > DEEPEST:
-            raise _refusal(event, f"nested more than {DEEPEST} deep")
+            raise _refusal(event, f"nested more than {DEEPEST} deep", "yaml-too-deep")
 
     def _key(self, event: Any) -> None:
         self._refuse_decoration(event)
         parent = self._open[-1]
         parent.key, parent.key_mark, parent.wants_key = event.value, event.start_mark, False
         if "\0" in event.value:
-            self._complain(event, "a NUL character is not accepted")
+            self._complain(event, "a NUL character is not accepted", "yaml-character")
         if event.value == "<<" and event.implicit[0]:
-            self._complain(event, "merge keys (<<) are not accepted; write the fields out")
+            self._complain(event, "merge keys (<<) are not accepted; write the fields out", "yaml-merge-key")
         elif event.value in parent.value:
-            self._complain(event, f"the key {quote(event.value)} stands here twice")
+            self._complain(event, f"the key {quote(event.value)} stands here twice", "yaml-key-twice")
 
     def _alias(self, event: Any) -> None:
         message = f"aliases (*{event.anchor}) are not accepted; write the value out"
         if self._wants_key():
-            raise _refusal(event, message)
+            raise _refusal(event, message, "yaml-anchor")
         self._put(event, None)
-        self._complain(event, message)
+        self._complain(event, message, "yaml-anchor")
 
     def _put(self, event: Any, value: Json) -> None:
         if not self._open:
@@ -212,14 +218,16 @@ class _Composer:
 
     def _refuse_decoration(self, event: Any) -> None:
         if event.anchor is not None:
-            self._complain(event, f"anchors (&{event.anchor}) are not accepted; write the value out")
+            self._complain(
+                event, f"anchors (&{event.anchor}) are not accepted; write the value out", "yaml-anchor"
+            )
         if event.tag is not None:
-            self._complain(event, f"tags ({event.tag}) are not accepted; leave the tag out")
+            self._complain(event, f"tags ({event.tag}) are not accepted; leave the tag out", "yaml-tag")
 
     def _scalar(self, event: Any) -> Json:
         raw = event.value
         if "\0" in raw:
-            self._complain(event, "a NUL character is not accepted")
+            self._complain(event, "a NUL character is not accepted", "yaml-character")
         if not event.implicit[0]:
             return raw  # quoted, or a block of text
         if raw in _WORDS:
@@ -228,7 +236,11 @@ class _Composer:
             return raw
         number = _number(raw)
         if number is None:
-            self._complain(event, f"the number {quote(raw)} is too large; if it is text, put it in quotes")
+            self._complain(
+                event,
+                f"the number {quote(raw)} is too large; if it is text, put it in quotes",
+                "yaml-number-too-large",
+            )
         return number
 
     def _path(self) -> Path:
@@ -247,12 +259,11 @@ class _Composer:
             event.value if isinstance(event, yaml.ScalarEvent) else None,
         )
 
-    def _complain(self, event: Any, message: str) -> None:
+    def _complain(self, event: Any, message: str, code: str) -> None:
         mark = event.start_mark
+        path = path_text(self._path())
         self.problems.append(
-            Problem(
-                self._file, self._first_line + mark.line, mark.column + 1, path_text(self._path()), message
-            )
+            Problem(self._file, self._first_line + mark.line, mark.column + 1, path, message, code)
         )
 
 
@@ -277,29 +288,34 @@ def _number(raw: str) -> int | float | None:
 class _Refused(yaml.MarkedYAMLError):
     """Valid YAML that we do not take, and that cannot be read past."""
 
+    code = "yaml-syntax"
 
-def _refusal(event: Any, message: str) -> _Refused:
-    return _Refused(problem=message, problem_mark=event.start_mark)
+
+def _refusal(event: Any, message: str, code: str) -> _Refused:
+    refusal = _Refused(problem=message, problem_mark=event.start_mark)
+    refusal.code = code
+    return refusal
 
 
 def _syntax(file: str, first_line: int, piece: str, error: yaml.YAMLError) -> Problem:
     mark = getattr(error, "problem_mark", None)
     if mark is None:
-        return Problem(file, first_line, 1, "", f"not valid YAML: {error}")
+        return Problem(file, first_line, 1, "", f"not valid YAML: {error}", "yaml-syntax")
     lines = piece.split("\n")
     line = lines[mark.line] if mark.line < len(lines) else ""
     indent = line[: len(line) - len(line.lstrip())]
     if "\t" in indent:
-        return Problem(
-            file, first_line + mark.line, indent.index("\t") + 1, "", "a tab indents this line; use spaces"
-        )
+        column = indent.index("\t") + 1
+        message = "a tab indents this line; use spaces"
+        return Problem(file, first_line + mark.line, column, "", message, "yaml-tab")
     message = getattr(error, "problem", None) or "cannot be read"
+    code = error.code if isinstance(error, _Refused) else "yaml-syntax"
     if not isinstance(error, _Refused):
         message = f"not valid YAML: {message}"
     context, since = getattr(error, "context", None), getattr(error, "context_mark", None)
     if context and since:
         message += f" ({context} that began in line {first_line + since.line})"
-    return Problem(file, first_line + mark.line, mark.column + 1, "", message)
+    return Problem(file, first_line + mark.line, mark.column + 1, "", message, code)
 
 
 def _at_character(file: str, first_line: int, piece: str, position: int) -> Problem:
@@ -310,4 +326,5 @@ def _at_character(file: str, first_line: int, piece: str, position: int) -> Prob
         position - (before.rfind("\n") + 1) + 1,
         "",
         f"the character U+{ord(piece[position]):04X} is not accepted in YAML",
+        "yaml-character",
     )

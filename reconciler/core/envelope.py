@@ -73,16 +73,22 @@ def _check(document: Document, env_prefix: str) -> tuple[Held | Broken | Lost, t
     value = document.value
     if not isinstance(value, dict):
         expected = "a document is a mapping with apiVersion, kind, metadata and spec"
-        return Lost(document.text), (document.problem((), f"this is {quote(value)}; {expected}"),)
+        return Lost(document.text), (
+            document.problem((), f"this is {quote(value)}; {expected}", code="not-a-document"),
+        )
     kind = value.get("kind")
     if kind is None:
         return _salvage(document), (
-            document.problem(("kind",), f"is missing; expected one of {one_of(sorted(KINDS))}"),
+            document.problem(
+                ("kind",), f"is missing; expected one of {one_of(sorted(KINDS))}", code="missing-field"
+            ),
         )
     if not isinstance(kind, str) or kind not in KINDS:
         expected = did_you_mean(kind, KINDS) if isinstance(kind, str) else ""
         expected = expected or f"; expected one of {one_of(sorted(KINDS))}"
-        return _salvage(document), (document.problem(("kind",), f"{quote(kind)} is not a kind{expected}"),)
+        return _salvage(document), (
+            document.problem(("kind",), f"{quote(kind)} is not a kind{expected}", code="unknown-kind"),
+        )
     try:
         envelope = KINDS[kind].model_validate(value, context={"env_prefix": env_prefix})
     except ValidationError as error:

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from reconciler.core.armor import armored
 from reconciler.core.machine_config import MachineConfig
 from reconciler.core.policy import BudgetSpec, DeploySpec, PauseSpec
 from reconciler.core.problem import quote
@@ -43,6 +44,7 @@ from reconciler.core.scalar import (
 from reconciler.core.service_config import ServiceConfig
 
 MOST_MACHINES = 100  # of one name in one user app: a slip of the keyboard must not ask Fly for a million
+MOST_VERSIONS = 999_999  # of a generated secret
 LARGEST_VOLUME_GB = 500  # contract §11
 
 Json = Any
@@ -108,9 +110,9 @@ class MountSpec(Strict):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if not self.path.strip("/"):
-            raise wrong("a volume cannot be mounted at /")
+            raise wrong("a volume cannot be mounted at /", "bad-path")
         if (self.extend_threshold_percent is None) != (self.add_size_gb is None):
-            raise wrong("extend_threshold_percent and add_size_gb need each other")
+            raise wrong("extend_threshold_percent and add_size_gb need each other", "fields-need-each-other")
         return self
 
 
@@ -133,7 +135,8 @@ class GroupSpec(Strict):
             if len(longest) > LONGEST_VOLUME_NAME:
                 raise wrong(
                     f"gives the volume name {quote(longest)}, which is too long: {len(longest)} characters, "
-                    f"at most {LONGEST_VOLUME_NAME}"
+                    f"at most {LONGEST_VOLUME_NAME}",
+                    "too-long",
                 )
         return self
 
@@ -186,8 +189,20 @@ class MachineSpec(Strict):
     @model_validator(mode="after")
     def _services_come_from_one_place(self) -> Self:
         if self.services is not None and self.config.get("services") is not None:
-            raise wrong("services and config.services exclude each other; expected one of them")
+            raise wrong(
+                "services and config.services exclude each other; expected one of them",
+                "fields-exclude-each-other",
+            )
         return self
+
+
+class GenerateSpec(Strict):
+    """Made at random, once for each user app, and known to nobody but Fly and the app."""
+
+    version: int = Field(ge=1, le=MOST_VERSIONS, description="Raise it to have another value made.")
+    length: int = Field(
+        default=43, ge=16, le=256, description="Letters, digits, - and _; 43 of them hold 256 bits."
+    )
 
 
 class DeriveSpec(Strict):
@@ -198,14 +213,15 @@ def _offered(name: str, info: ValidationInfo) -> str:
     prefix = (info.context or {}).get("env_prefix", "")
     if not prefix or not name.startswith(prefix):
         raise wrong(
-            f"{quote(name)} is not offered to documents; expected a variable that begins with {prefix}"
+            f"{quote(name)} is not offered to documents; expected a variable that begins with {prefix}",
+            "secret-not-offered",
         )
     return name
 
 
 def _stays_below(path: str) -> str:
     if path.startswith("/") or ".." in path.split("/") or not path.strip("/.") or not path.isprintable():
-        raise wrong(f"{quote(path)} must be a path below the secrets folder, without ..")
+        raise wrong(f"{quote(path)} must be a path below the secrets folder, without ..", "secret-path")
     return path
 
 
@@ -218,12 +234,19 @@ class SecretFrom(Strict):
     file: Annotated[str, AfterValidator(_stays_below)] | None = Field(
         default=None, description="A file below --secrets-dir; one line break at its end is left out."
     )
+    age: Annotated[str, AfterValidator(armored)] | None = Field(
+        default=None, description="age ciphertext, armored; `reconciler secret encrypt` writes it."
+    )
+    generate: GenerateSpec | None = Field(
+        default=None, description="Made at random when the app has none yet; written down nowhere else."
+    )
     derive: DeriveSpec | None = Field(default=None, description="derive: {} makes it from the root key.")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if sum(source is not None for source in (self.env, self.file, self.derive)) != 1:
-            raise wrong("exactly one of env, file and derive must be given")
+        sources = (self.env, self.file, self.age, self.generate, self.derive)
+        if sum(source is not None for source in sources) != 1:
+            raise wrong("exactly one of env, file, age, generate and derive must be given", "exactly-one-of")
         return self
 
 
@@ -274,14 +297,15 @@ class RouterSpec(Strict):
         binds: set[tuple[str, int]] = set()
         for listener in self.listeners:
             if listener.port and (listener.host, listener.port) in binds:
-                raise wrong(f"two listeners bind {quote(listener.bind)}")
+                raise wrong(f"two listeners bind {quote(listener.bind)}", "address-taken-twice")
             binds.add((listener.host, listener.port))
         private = {listener.app for listener in self.listeners if listener.private}
         for listener in self.listeners:
             if not listener.private and listener.app in private:
                 raise wrong(
                     f"a private and a public listener share the app {quote(listener.app)}; "
-                    "a public address would expose the private one: expected two apps"
+                    "a public address would expose the private one: expected two apps",
+                    "private-beside-public",
                 )
         return self
 
@@ -289,7 +313,8 @@ class RouterSpec(Strict):
 def _secret_name(name: str) -> str:
     if name.startswith(("RECONCILER_", "PRESHARED_KEY")):
         raise wrong(
-            f"{quote(name)} is not free: RECONCILER_* and PRESHARED_KEY* are the reconciler's own secrets"
+            f"{quote(name)} is not free: RECONCILER_* and PRESHARED_KEY* are the reconciler's own secrets",
+            "reserved-secret-name",
         )
     return name
 

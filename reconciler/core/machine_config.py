@@ -116,7 +116,8 @@ def _not_ours(metadata: dict[str, str]) -> dict[str, str]:
     for key in metadata:
         if key.startswith("reconciler_"):
             raise wrong(
-                f"{quote(key)} is a mark of the reconciler; keys that begin with reconciler_ are its own"
+                f"{quote(key)} is a mark of the reconciler; keys that begin with reconciler_ are its own",
+                "reserved-metadata",
             )
     return metadata
 
@@ -161,14 +162,15 @@ class MachineConfig(Strict):
         if isinstance(config, dict) and "mounts" in config:
             raise wrong(
                 "mounts cannot be given here: a volume belongs to one machine of one user; "
-                "expected UserApp spec.machines[].mount"
+                "expected UserApp spec.machines[].mount",
+                "mount-in-template",
             )
         return config
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if self.guest is not None and self.size is not None:
-            raise wrong("guest and size exclude each other; size is deprecated")
+            raise wrong("guest and size exclude each other; size is deprecated", "fields-exclude-each-other")
         if self.standbys and self.services:
-            raise wrong("standbys and services exclude each other")
+            raise wrong("standbys and services exclude each other", "fields-exclude-each-other")
         return self

@@ -5,7 +5,15 @@ Answers for the fields. Budgets are counted in `budget`, the order of an update 
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
+from pydantic import (
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from reconciler.core.problem import quote
 from reconciler.core.scalar import Strict, wrong
@@ -21,7 +29,7 @@ class LimitSpec(Strict):
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
         if self.max_count is None and self.max_percent is None:
-            raise wrong("a limit needs max_count or max_percent")
+            raise wrong("a limit needs max_count or max_percent", "limit-without-number")
         return self
 
 
@@ -40,26 +48,38 @@ class BudgetSpec(Strict):
     )
 
 
-def _moment(value: object) -> object:
-    if not isinstance(value, str) or "T" not in value.upper():
-        raise wrong(f"{quote(value)} is not a moment; expected one such as 2027-01-31T18:00:00Z")
-    return value
+def _moment(value: object, parse: ValidatorFunctionWrapHandler) -> object:
+    try:
+        if isinstance(value, str) and "T" in value.upper():  # a day alone would be its midnight
+            return parse(value)
+    except ValidationError:
+        pass
+    raise wrong(
+        f"{quote(value)} is not a moment; expected date, time and zone such as 2027-01-31T18:00:00Z",
+        "bad-moment",
+    )
 
 
 class PauseSpec(Strict):
     """Nothing is changed before `until`."""
 
     reason: str = Field(min_length=1, description="Why, for whoever finds it.")
-    until: Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_moment)] = Field(
+    until: Annotated[AwareDatetime, Field(strict=False), WrapValidator(_moment)] = Field(
         description="The end, with its time zone: 2027-01-31T18:00:00Z."
     )
 
 
 def _part_or_count(value: object) -> object:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not (0 < value < 1 or (isinstance(value, int) and value >= 1)):  # type: ignore[operator]
-        raise wrong(f"{quote(value)} is neither a part such as 0.33 nor a count of at least 1")
-    return value
+    match value:
+        case bool():
+            pass
+        case int() if value >= 1:
+            return value
+        case float() if 0 < value < 1:
+            return value
+    raise wrong(
+        f"{quote(value)} is neither a part such as 0.33 nor a count of at least 1", "bad-max-unavailable"
+    )
 
 
 class DeploySpec(Strict):

@@ -6,6 +6,7 @@ Answers for wording and order. What is wrong is found in `document`, `kinds` and
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal
 
 # Fields whose values may be somebody's secret, and are never shown.
 PRIVATE = frozenset(
@@ -14,20 +15,29 @@ PRIVATE = frozenset(
 LONGEST_QUOTE = 60
 MANY_NAMES = 500
 
+Severity = Literal["error", "warning"]
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One mistake; `str()` is `file:line:column: path: message`, always one printable line."""
+    """One mistake; `str()` is `file:line:column: path: message [code]`, always one printable line.
+
+    An error breaks its document; a warning, which says `warning: ` after the place, breaks nothing.
+    """
 
     file: str
     line: int | None  # counted from 1; None: the file or folder as a whole
     column: int | None
     path: str  # in the document: "spec.machines[0].template"; "" for the document as a whole
     message: str  # what is wrong; what was expected; did you mean "x"?
+    code: str  # stable; what it means stands in `finding`
+    severity: Severity = "error"
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
-        return printable(": ".join(part for part in (place, self.path, self.message) if part))
+        warning = "warning" if self.severity == "warning" else ""
+        parts = (place, warning, self.path, f"{self.message} [{self.code}]")
+        return printable(": ".join(part for part in parts if part))
 
 
 def path_text(path: Iterable[str | int]) -> str:

@@ -83,7 +83,9 @@ def _only_one(held: Held, libraries: Libraries, _may_be_lost: MayBeLost) -> Find
         others = f"expected one {held.kind}"
         if held is not first:
             others += f", and {first.document.where} has {quote(first.name)}"
-        yield held.document.problem(("kind",), f"there are several {held.kind} documents; {others}")
+        yield held.document.problem(
+            ("kind",), f"there are several {held.kind} documents; {others}", code="only-one-allowed"
+        )
 
 
 def _machine(held: Held, libraries: Libraries, may_be_lost: MayBeLost) -> Findings:
@@ -98,7 +100,7 @@ def _machine(held: Held, libraries: Libraries, may_be_lost: MayBeLost) -> Findin
             MachineConfig.model_validate(template_config(spec.config, _services(spec, libraries)))
         except ValidationError as error:
             for problem in complaints(held.document, error, MachineConfig):
-                yield held.document.problem(("spec", "services"), problem.message)
+                yield held.document.problem(("spec", "services"), problem.message, code=problem.code)
 
 
 def _user_app(held: Held, libraries: Libraries, may_be_lost: MayBeLost) -> Findings:
@@ -120,7 +122,9 @@ def _refer(held: Held, path: Path, name: str, library: Library, may_be_lost: May
         yield None
         return
     yield held.document.problem(
-        path, f"there is no {library.kind} called {quote(name)}{_guess(name, library)}"
+        path,
+        f"there is no {library.kind} called {quote(name)}{_guess(name, library)}",
+        code="unknown-reference",
     )
 
 
@@ -147,7 +151,9 @@ def _resolved_config(held: Held, path: Path, index: int, libraries: Libraries) -
             return
     if config.get("image") is None and not config.get("containers"):
         yield held.document.problem(
-            path, f"no image: neither the Machine {quote(group.template)} nor config names one"
+            path,
+            f"no image: neither the Machine {quote(group.template)} nor config names one",
+            code="no-image",
         )
 
 
@@ -183,6 +189,7 @@ def _against_router(held: Held, libraries: Libraries, may_be_lost: MayBeLost) ->
             ("metadata", "name"),
             f"gives the Fly app name {quote(app_name)}, which is too long: {len(app_name)} characters, "
             f"at most {LONGEST_APP_NAME}",
+            code="app-name-too-long",
         )
     for holder in router.held.values():
         yield from _router_agrees(held, app_name, holder.spec)
@@ -191,20 +198,28 @@ def _against_router(held: Held, libraries: Libraries, may_be_lost: MayBeLost) ->
 def _router_agrees(held: Held, app_name: str, router: RouterSpec) -> Findings:
     if app_name in {listener.app for listener in router.listeners}:
         yield held.document.problem(
-            ("metadata", "name"), f"gives the Fly app name {quote(app_name)}, which is the router's own"
+            ("metadata", "name"),
+            f"gives the Fly app name {quote(app_name)}, which is the router's own",
+            code="app-name-of-router",
         )
     if held.name in router.reserved:
-        yield held.document.problem(("metadata", "name"), f"{quote(held.name)} is reserved by the Router")
+        yield held.document.problem(
+            ("metadata", "name"), f"{quote(held.name)} is reserved by the Router", code="reserved-name"
+        )
     for index, host in enumerate(held.spec.hosts or ()):
         domain = max((domain for domain in router.domains if _is_below(host, domain)), key=len, default=None)
         path: Path = ("spec", "hosts", index)
         if domain is None:
             domains = one_of(router.domains)
             yield held.document.problem(
-                path, f"{quote(host)} is outside the Router's domains; expected a host below {domains}"
+                path,
+                f"{quote(host)} is outside the Router's domains; expected a host below {domains}",
+                code="host-outside-domains",
             )
         elif host.removesuffix(domain).removesuffix(".").split(".")[-1] in router.reserved:
-            yield held.document.problem(path, f"{quote(host)} is reserved by the Router")
+            yield held.document.problem(
+                path, f"{quote(host)} is reserved by the Router", code="reserved-name"
+            )
 
 
 def _is_below(host: str, domain: str) -> bool:
@@ -235,6 +250,7 @@ def _shared_hosts(libraries: Libraries) -> Iterable[Problem]:
                     path,
                     f"the host {quote(host)} is also that of {quote(other.name)} "
                     f"in {other.document.where}; expected one user app for a host",
+                    code="host-taken-twice",
                 )
             )
             contested.add(name)

@@ -24,10 +24,11 @@ def _timeout(value: Any) -> str:
     if value != "none" and match is None:
         raise wrong(
             f"{quote(value)} is not a replay timeout; expected whole seconds or milliseconds with their "
-            'unit, like "15s" or "800ms", or none'
+            'unit, like "15s" or "800ms", or none',
+            "bad-replay-timeout",
         )
     if match is not None and not SHORTEST_TIMEOUT_MS <= _milliseconds(match) <= LONGEST_TIMEOUT_MS:
-        raise wrong(f"{quote(value)} is out of range; expected 100ms to 60s")
+        raise wrong(f"{quote(value)} is out of range; expected 100ms to 60s", "bad-replay-timeout")
     return str(value)
 
 
@@ -45,14 +46,15 @@ def _region(value: str) -> str:
     if value not in known:
         raise wrong(
             f"{quote(value)} is not a region of Fly or an alias; expected one of "
-            f"{one_of(sorted(known), at_most=len(known))}{did_you_mean(value, known)}"
+            f"{one_of(sorted(known), at_most=len(known))}{did_you_mean(value, known)}",
+            "unknown-region",
         )
     return value
 
 
 def _any_comes_last(regions: tuple[str, ...]) -> tuple[str, ...]:
     if ANYWHERE in regions[:-1]:
-        raise wrong('what follows "any" would never be tried; expected "any" last')
+        raise wrong('what follows "any" would never be tried; expected "any" last', "region-after-any")
     return regions
 
 

@@ -6,7 +6,8 @@ Answers for what each may look like, with the words for one that does not. Field
 
 import ipaddress
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
@@ -33,22 +34,36 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-def wrong(message: str) -> ValueError:
-    """An error for a validator to raise, whose text reaches the person as it is."""
-    return ValueError(message)
+class FindingError(ValueError):
+    """What a validator found; `code` is one of `finding`'s."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
-def _matching(pattern: str, expected: str, *, at_most: int | None = None) -> Callable[[str], str]:
-    compiled = re.compile(pattern)
+def wrong(message: str, code: str) -> FindingError:
+    """An error for a validator to raise, whose text and code reach the person as they are."""
+    return FindingError(message, code)
 
-    def check(value: str) -> str:
-        if not compiled.fullmatch(value):
-            raise wrong(f"{quote(value)} is not {expected}")
-        if at_most is not None and len(value) > at_most:
-            raise wrong(f"{quote(value)} is too long: {len(value)} characters, at most {at_most}")
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """A check of text against a pattern; the JSON Schema is told the pattern too."""
+
+    pattern: str
+    expected: str
+    code: str
+    at_most: int | None = None
+
+    def __call__(self, value: str) -> str:
+        if not re.fullmatch(self.pattern, value):
+            raise wrong(f"{quote(value)} is not {self.expected}", self.code)
+        if self.at_most is not None and len(value) > self.at_most:
+            raise wrong(
+                f"{quote(value)} is too long: {len(value)} characters, at most {self.at_most}", "too-long"
+            )
         return value
-
-    return check
 
 
 T = TypeVar("T")
@@ -58,7 +73,7 @@ def _without_repeats(values: tuple[T, ...]) -> tuple[T, ...]:
     seen: set[Hashable] = set()
     for value in values:
         if value in seen:
-            raise wrong(f"{quote(value)} stands here twice")
+            raise wrong(f"{quote(value)} stands here twice", "repeated-value")
         seen.add(value)
     return values
 
@@ -69,9 +84,10 @@ Unique = Annotated[tuple[T, ...], Field(strict=False), AfterValidator(_without_r
 Name = Annotated[
     str,
     AfterValidator(
-        _matching(
+        Matching(
             r"[a-z0-9]([a-z0-9-]*[a-z0-9])?",
             "a name: small letters, digits and dashes, a letter or digit first and last",
+            "bad-name",
             at_most=LONGEST_APP_NAME,
         )
     ),
@@ -79,29 +95,42 @@ Name = Annotated[
 GroupName = Annotated[
     str,
     AfterValidator(
-        _matching(
+        Matching(
             r"[a-z0-9]([a-z0-9-]*[a-z0-9])?",
             "a name: small letters, digits and dashes, a letter or digit first and last",
+            "bad-name",
             at_most=LONGEST_GROUP_NAME,
         )
     ),
 ]
 VariableName = Annotated[
     str,
-    AfterValidator(_matching(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable", at_most=128)),
+    AfterValidator(
+        Matching(
+            r"[A-Za-z_][A-Za-z0-9_]*",
+            "the name of an environment variable",
+            "bad-variable-name",
+            at_most=128,
+        )
+    ),
 ]
 Installation = Annotated[
     str,
     AfterValidator(
-        _matching(r"[a-z][a-z0-9]{5,11}", "an installation: a small letter, then 5 to 11 of a-z and 0-9")
+        Matching(
+            r"[a-z][a-z0-9]{5,11}",
+            "an installation: a small letter, then 5 to 11 of a-z and 0-9",
+            "bad-installation",
+        )
     ),
 ]
 AppName = Annotated[
     str,
     AfterValidator(
-        _matching(
+        Matching(
             r"[a-z]([a-z0-9-]*[a-z0-9])?",
             "a Fly app name: small letters, digits and dashes, a letter first, no dash last",
+            "bad-app-name",
             at_most=LONGEST_APP_NAME,
         )
     ),
@@ -109,23 +138,34 @@ AppName = Annotated[
 VolumeName = Annotated[
     str,
     AfterValidator(
-        _matching(r"[a-z0-9_]+", "a volume name: small letters, digits and _", at_most=LONGEST_VOLUME_NAME)
+        Matching(
+            r"[a-z0-9_]+",
+            "a volume name: small letters, digits and _",
+            "bad-volume-name",
+            at_most=LONGEST_VOLUME_NAME,
+        )
     ),
 ]
-AbsolutePath = Annotated[str, AfterValidator(_matching(r"/.*", "an absolute path"))]
+AbsolutePath = Annotated[str, AfterValidator(Matching(r"/.*", "an absolute path", "bad-path"))]
 Port = Annotated[int, Field(ge=1, le=LAST_PORT)]
 
 
 def _app_name_pattern(value: str) -> str:
     if value.count("{name}") != 1 or re.search(r"[{}]", value.replace("{name}", "")):
-        raise wrong(f'{quote(value)} must contain {{name}} once, as in "acme-{{name}}"')
+        raise wrong(
+            f'{quote(value)} must contain {{name}} once, as in "acme-{{name}}"', "bad-app-name-pattern"
+        )
     if not re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", value.replace("{name}", "a")):
         raise wrong(
             f"{quote(value)} gives no Fly app names: small letters, digits and dashes, "
-            "a letter first, no dash last"
+            "a letter first, no dash last",
+            "bad-app-name-pattern",
         )
     if len(value.replace("{name}", "a")) > LONGEST_APP_NAME:
-        raise wrong(f"{quote(value)} is too long: Fly app names have at most {LONGEST_APP_NAME} characters")
+        raise wrong(
+            f"{quote(value)} is too long: Fly app names have at most {LONGEST_APP_NAME} characters",
+            "bad-app-name-pattern",
+        )
     return value
 
 
@@ -136,7 +176,9 @@ def _region(value: str) -> str:
     if value not in REGIONS:
         every = one_of(sorted(REGIONS), at_most=len(REGIONS))
         guess = did_you_mean(value, REGIONS)
-        raise wrong(f"{quote(value)} is not a region of Fly; expected one of {every}{guess}")
+        raise wrong(
+            f"{quote(value)} is not a region of Fly; expected one of {every}{guess}", "unknown-region"
+        )
     return value
 
 
@@ -146,12 +188,13 @@ Region = Annotated[str, AfterValidator(_region)]
 def _host(value: str) -> str:
     lowered = value.lower()
     if value != lowered and _is_host(lowered):
-        raise wrong(f"{quote(value)} must be in small letters{did_you_mean(value, [lowered])}")
+        raise wrong(f"{quote(value)} must be in small letters{did_you_mean(value, [lowered])}", "bad-host")
     if value.endswith(".") and _is_host(value[:-1]):
-        raise wrong(f"{quote(value)} must not end with a dot{did_you_mean(value, [value[:-1]])}")
+        raise wrong(f"{quote(value)} must not end with a dot{did_you_mean(value, [value[:-1]])}", "bad-host")
     if not _is_host(value):
         raise wrong(
-            f"{quote(value)} is not a host name; expected one like alice.example.com, without port or path"
+            f"{quote(value)} is not a host name; expected one like alice.example.com, without port or path",
+            "bad-host",
         )
     return value
 
@@ -184,14 +227,17 @@ def bind_parts(value: str) -> tuple[str, int] | None:
 def _bind(value: str) -> str:
     parts = bind_parts(value)
     if parts is None:
-        raise wrong(f'{quote(value)} is not an address and a port; expected one like "0.0.0.0:8080"')
+        raise wrong(
+            f'{quote(value)} is not an address and a port; expected one like "0.0.0.0:8080"', "bad-address"
+        )
     address = ipaddress.ip_address(parts[0])
     if isinstance(address, ipaddress.IPv6Address) and (
         address.is_unspecified or (address.ipv4_mapped is not None and address.ipv4_mapped.is_unspecified)
     ):
         raise wrong(
             f"{quote(value)} listens on every IPv6 address, where neighbours on the private network could "
-            'read replay headers; expected "0.0.0.0:PORT" or one address'
+            'read replay headers; expected "0.0.0.0:PORT" or one address',
+            "listener-on-every-address",
         )
     return value
 
@@ -214,12 +260,16 @@ def _duration(value: Any) -> str | int:
     is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
     if not is_number and not (isinstance(value, str) and _DURATION.fullmatch(value)):
         raise wrong(
-            f'{quote(value)} is not a duration; expected text like "15s" or "1m30s", or whole nanoseconds'
+            f'{quote(value)} is not a duration; expected text like "15s" or "1m30s", or whole nanoseconds',
+            "bad-duration",
         )
     if is_number and 0 < value < SHORTEST_PLAIN_NS:
-        raise wrong(f'{value} would be nanoseconds; expected text like "{value}s"')
+        raise wrong(f'{value} would be nanoseconds; expected text like "{value}s"', "bad-duration")
     if seconds(value) > LONGEST_DURATION_S:
-        raise wrong(f"{quote(value)} is too long: Fly counts nanoseconds in 64 bits, 292 years at most")
+        raise wrong(
+            f"{quote(value)} is too long: Fly counts nanoseconds in 64 bits, 292 years at most",
+            "bad-duration",
+        )
     return value  # type: ignore[no-any-return]  # text or a whole number, as was just checked
 
 
@@ -231,5 +281,5 @@ def no_repeats_of(names: Sequence[str], what: str) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise wrong(f"two {what} are called {quote(name)}; names are unique")
+            raise wrong(f"two {what} are called {quote(name)}; names are unique", "repeated-name")
         seen.add(name)

@@ -92,11 +92,11 @@ class ServicePort(Strict):
     def _one_port_or_one_range(self) -> Self:
         ends = (self.start_port is not None, self.end_port is not None)
         if (self.port is not None) == any(ends) or ends[0] != ends[1]:
-            raise wrong("a port or a range must be given: port, or start_port and end_port")
+            raise wrong("a port or a range must be given: port, or start_port and end_port", "bad-port-range")
         if self.start_port is not None and self.end_port is not None and self.start_port > self.end_port:
-            raise wrong(f"start_port {self.start_port} is above end_port {self.end_port}")
+            raise wrong(f"start_port {self.start_port} is above end_port {self.end_port}", "bad-port-range")
         if self.force_https and "http" not in (self.handlers or ()):
-            raise wrong("force_https needs http among the handlers")
+            raise wrong("force_https needs http among the handlers", "handler-missing")
         return self
 
     @property
@@ -111,7 +111,9 @@ class ServicePort(Strict):
 def _autostop(value: Any) -> str | bool:
     if isinstance(value, bool) or value in ("off", "stop", "suspend"):
         return value  # type: ignore[no-any-return]  # one of the four values just listed
-    raise wrong(f"{quote(value)} is not an autostop; expected off, stop, suspend, true or false")
+    raise wrong(
+        f"{quote(value)} is not an autostop; expected off, stop, suspend, true or false", "bad-choice"
+    )
 
 
 Autostop = Annotated[str | bool, PlainValidator(_autostop, json_schema_input_type=str | bool)]
@@ -150,7 +152,9 @@ def _no_port_twice(services: tuple[ServiceConfig, ...]) -> tuple[ServiceConfig, 
         for port in service.ports or ():
             for other, first, last in taken:
                 if other == protocol and port.first <= last and first <= port.last:
-                    raise wrong(f"two services offer the public port {max(first, port.first)}")
+                    raise wrong(
+                        f"two services offer the public port {max(first, port.first)}", "port-taken-twice"
+                    )
             taken.append((protocol, port.first, port.last))
     return services
 

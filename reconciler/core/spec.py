@@ -43,7 +43,8 @@ class Specs:
     machines: Mapping[str, MachineSpec] = field(default_factory=lambda: MappingProxyType({}))
     services: Mapping[str, Mapping[str, Json]] = field(default_factory=lambda: MappingProxyType({}))
     secrets: Mapping[str, SecretSpec] = field(default_factory=lambda: MappingProxyType({}))
-    problems: tuple[Problem, ...] = ()  # sorted by file and line
+    problems: tuple[Problem, ...] = ()  # errors, sorted by file and line
+    warnings: tuple[Problem, ...] = ()  # sorted likewise; what they are about holds
     broken: frozenset[str] = frozenset()  # UserApp names whose document, or one it needs, does not hold
     complete: bool = True  # False: a file or document could not be read; any name may be in it
 
@@ -78,7 +79,7 @@ def assemble(readings: Mapping[str, Reading | Unreadable], *, root: str = ".") -
     for file, reading in sorted(readings.items()):
         if isinstance(reading, Unreadable):
             unreadable = True
-            problems.append(Problem(file, None, None, "", f"cannot be read: {reading.reason}"))
+            problems.append(Problem(file, None, None, "", f"cannot be read: {reading.reason}", "unreadable"))
             continue
         problems += reading.problems
         lost += (piece.text for piece in reading.lost)
@@ -95,7 +96,9 @@ def assemble(readings: Mapping[str, Reading | Unreadable], *, root: str = ".") -
 
     problems += check_references(libraries, may_be_lost=may_be_lost)
     if not libraries["Fleet"].held and not libraries["Fleet"].broken and not may_be_lost("Fleet"):
-        problems.append(Problem(root, None, None, "", "there is no Fleet document; expected exactly one"))
+        problems.append(
+            Problem(root, None, None, "", "there is no Fleet document; expected exactly one", "no-fleet")
+        )
     return _specs(libraries, problems, complete=complete)
 
 
@@ -112,6 +115,7 @@ def _shelve(reading: Reading, libraries: Mapping[str, Library]) -> Iterator[Prob
                 ("metadata", "name"),
                 f"there is another {held.kind} called {quote(held.name)} in "
                 f"{first.document.where}; names are unique",
+                code="document-twice",
             )
         if first is not None or held.name in library.broken:
             library.drop(held.name)
@@ -129,6 +133,7 @@ def _specs(libraries: Mapping[str, Library], problems: Iterable[Problem], *, com
         return next(iter(library.held.values()), None) if not library.broken else None
 
     fleet, router = only("Fleet"), only("Router")
+    every = sorted(set(problems), key=_place)
     return Specs(
         fleet=FleetDoc(fleet.name, fleet.spec) if fleet else None,
         router=router.spec if router else None,
@@ -136,7 +141,8 @@ def _specs(libraries: Mapping[str, Library], problems: Iterable[Problem], *, com
         machines=by_name("Machine"),
         services=by_name("Service"),
         secrets=by_name("Secret"),
-        problems=tuple(sorted(set(problems), key=_place)),
+        problems=tuple(problem for problem in every if problem.severity == "error"),
+        warnings=tuple(problem for problem in every if problem.severity == "warning"),
         broken=frozenset(libraries["UserApp"].broken),
         complete=complete,
     )
