@@ -67,6 +67,13 @@ async def observe_app(
     secret_names = await fly.list_secrets(app_name)
     if not _is_ours(app, secret_names, network=network, owner_label=owner_label):
         return ObservedApp(app_name=app_name, claim=Claim.FOREIGN)
+    return await observe_contents(fly, app_name, claim=Claim.OURS, secret_names=secret_names)
+
+
+async def observe_contents(
+    fly: FlyClient, app_name: str, *, claim: Claim, secret_names: frozenset[str]
+) -> ObservedApp:
+    """Everything in an app, whosever it is. Raises `FlyError`."""
     machines = await fly.list_machines(app_name, include_deleted=True)
     volumes = await fly.list_volumes(app_name)
     addresses = await fly.list_addresses(app_name)
@@ -76,7 +83,7 @@ async def observe_app(
     gone = [machine for machine in machines if machine.state == DESTROYED]
     return ObservedApp(
         app_name=app_name,
-        claim=Claim.OURS,
+        claim=claim,
         machines=tuple(sorted(living, key=lambda machine: (machine.name, machine.id))),
         gone=tuple(
             _machine(machine, submitted=None)
