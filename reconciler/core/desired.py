@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reconciler.core import label
 from reconciler.core.kinds import GroupSpec, MountSpec, volume_name
 from reconciler.core.overlay import merge_patch, sent_config, template_config
 from reconciler.core.policy import DeploySpec
@@ -69,6 +70,7 @@ class DesiredApp:
     paused_until: float | None = None  # unix seconds; of the app or of the whole fleet, the later one
     pause_reason: str = ""
     deploy: DeploySpec = DEPLOY
+    generated: tuple[tuple[str, int], ...] = ()  # those of `secret_names` that are minted, and which version
 
 
 KEY_NAMES = ("PRESHARED_KEY", "PRESHARED_KEY_MANAGEMENT")  # as in Fly's guide
@@ -90,7 +92,7 @@ def resolve(specs: Specs, name: str, *, secrets_digest: str | None, key_id: str 
         org=fleet.org,
         network=f"{fleet.installation}-{name}",
         owner=f"{fleet.installation}.{name}",
-        owner_label=f"RECONCILER_OWNER_{fleet.installation.upper()}",
+        owner_label=label.owner(fleet.installation),
         hosts=hosts_of(name, spec, specs.router),
         machines=tuple(machine for group in spec.machines for machine in _slots(specs, group, regions)),
         secret_names=tuple(sorted(spec.secrets)),
@@ -102,6 +104,11 @@ def resolve(specs: Specs, name: str, *, secrets_digest: str | None, key_id: str 
         paused_until=pause.until.timestamp() if pause else None,
         pause_reason=pause.reason if pause else "",
         deploy=spec.deploy or fleet.deploy,
+        generated=tuple(
+            (secret, generate.version)
+            for secret in sorted(spec.secrets)
+            if secret in specs.secrets and (generate := specs.secrets[secret].from_.generate)
+        ),
     )
 
 

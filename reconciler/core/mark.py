@@ -20,8 +20,9 @@ SECRETS = "reconciler_secrets"
 KEY = "reconciler_key"
 SECRET_NAMES = "reconciler_secret_names"  # noqa: S105 -- the name of a mark, no secret
 VERSION = "reconciler_version"
+PROTECT = "reconciler_protect"  # which `protect` was applied: the label itself stands in no row
 WITHDRAWN = "reconciler_withdrawn"  # its app is being removed: no router sends anybody there any more
-OURS = frozenset({OWNER, SLOT, SPEC, SECRETS, KEY, SECRET_NAMES, VERSION, WITHDRAWN})
+OURS = frozenset({OWNER, SLOT, SPEC, SECRETS, KEY, SECRET_NAMES, VERSION, PROTECT, WITHDRAWN})
 
 LABEL_PREFIX = "RECONCILER_"  # of secrets that are labels on the app: never unset
 
@@ -53,12 +54,21 @@ def made_from(machine: ObservedMachine) -> str | None:
     return machine.metadata.get(SPEC) or _submitted(machine).get(SPEC)
 
 
+def carried(desired: DesiredApp) -> frozenset[str]:
+    """What a machine says that it carries: names, of a generated secret `NAME:version`."""
+    versions = dict(desired.generated)
+    return frozenset(
+        f"{name}:{versions[name]}" if name in versions else name
+        for name in (*desired.secret_names, *desired.key_names)
+    )
+
+
 def carries_secrets(desired: DesiredApp, proof: Attested) -> bool:
     """Whether the machine carries the secrets and replay keys it should.
 
     Their names are always known; values that are not known here count as the right ones.
     """
-    names = frozenset({*desired.secret_names, *desired.key_names})
+    names = carried(desired)
     if names != proof.names:
         return False
     if desired.secrets_digest is None or not names:
@@ -74,7 +84,7 @@ def metadata(desired: DesiredApp, machine: DesiredMachine, proof: Attested | Non
     secrets, key = desired.secrets_digest, desired.key_id
     if secrets is None:
         secrets, key = (proof.secrets, proof.key) if proof else (None, None)
-    names = ",".join(sorted({*desired.secret_names, *desired.key_names}))
+    names = ",".join(sorted(carried(desired)))
     marks = {
         **(machine.config.get("metadata") or {}),
         OWNER: desired.owner,
@@ -83,6 +93,7 @@ def metadata(desired: DesiredApp, machine: DesiredMachine, proof: Attested | Non
         SECRETS: secrets,
         KEY: key,
         SECRET_NAMES: names,
+        PROTECT: None if desired.protect is None else str(desired.protect).lower(),
     }
     return {key: str(value) for key, value in marks.items() if value}  # an empty text would remove the key
 
@@ -100,7 +111,8 @@ def is_verified(desired: DesiredApp, machine: DesiredMachine, found: ObservedMac
 
 def missing(wanted: Mapping[str, str], found: ObservedMachine | Row) -> dict[str, str | None]:
     """The metadata write that makes `found` carry `wanted` and the mark of its version; {}: nothing to do."""
-    target: dict[str, str | None] = {SECRET_NAMES: None, WITHDRAWN: None, **wanted, VERSION: found.version}
+    target: dict[str, str | None] = dict.fromkeys((SECRET_NAMES, PROTECT, WITHDRAWN))
+    target |= {**wanted, VERSION: found.version}
     return {key: target[key] for key in sorted(target) if found.metadata.get(key) != target[key]}
 
 

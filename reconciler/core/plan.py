@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from reconciler.core import mark, secret_plan, slot_plan
 from reconciler.core.action import Action, CreateApp, CreateMachine, UpdateMachine
+from reconciler.core.data_loss import Loss
 from reconciler.core.desired import DesiredApp
 from reconciler.core.hold import Hold, Note
+from reconciler.core.minting import plan_minting
 from reconciler.core.observed import Claim, ListedApp, ObservedApp, Row
 from reconciler.core.slot import ASLEEP, AWAKE, DYING, Slots, slot_of, sort_out
 from reconciler.core.slot_plan import SlotPlan
@@ -27,6 +29,7 @@ class AppPlan:
     holds: tuple[Hold, ...] = ()
     notes: tuple[Note, ...] = ()
     waiting: tuple[str, ...] = ()  # "web-0 is stopping", one line each: Fly is at work, look again soon
+    losses: tuple[Loss, ...] = ()  # volumes that are not wanted any more, approved or not; sorted
     changed_by_hand: tuple[str, ...] = ()  # "web-0: image: a → b": live differs from what we made
     secrets_compared: bool = True  # False: their values are not known here
 
@@ -50,13 +53,16 @@ def plan_app(desired: DesiredApp, observed: ObservedApp) -> AppPlan:
             secrets_compared=compared,
         )
     slots = sort_out(desired, observed)
+    minting = plan_minting(desired, observed)
     plans = _slot_plans(desired, slots, observed)
+    if minting.holds:
+        plans = [slot_plan.without_launch(plan) for plan in plans]
     launches = any(isinstance(plan.machine, CreateMachine | UpdateMachine) for plan in plans)
     proofs = [mark.attested(machine) for machine in slots.holders.values()]
-    secrets, lost = secret_plan.plan_secrets(desired, observed, proofs, launches=launches)
+    secrets = secret_plan.plan_secrets(desired, observed, proofs, minting, launches=launches)
     steps: list[Action | None] = [
         _create_app(desired) if observed.claim is Claim.ABSENT else None,
-        secrets,
+        secrets.step,
         *(plan.volume for plan in plans),
         *(plan.machine for plan in plans),
         *(plan.mark for plan in plans),
@@ -65,16 +71,20 @@ def plan_app(desired: DesiredApp, observed: ObservedApp) -> AppPlan:
         name=desired.name,
         app_name=desired.app_name,
         actions=tuple(step for step in steps if step),
-        holds=tuple(sorted([hold for plan in plans for hold in plan.holds] + _surplus(desired, slots))),
+        holds=tuple(
+            sorted(
+                [hold for plan in plans for hold in plan.holds] + _surplus(desired, slots) + [*minting.holds]
+            )
+        ),
         notes=tuple(
             sorted(
                 [note for plan in plans for note in plan.notes]
-                + _notes(observed, slots, plans, lost)
-                + secret_plan.left_unproven(desired, observed, proofs)
+                + _notes(observed, slots, plans, secrets.lost)
+                + secret_plan.left_alone(desired, observed, proofs)
             )
         ),
         waiting=tuple(plan.waiting for plan in plans if plan.waiting),
-        changed_by_hand=(*lost, *(line for plan in plans for line in plan.changed_by_hand)),
+        changed_by_hand=(*secrets.lost, *(line for plan in plans for line in plan.changed_by_hand)),
         secrets_compared=compared,
     )
 
@@ -91,6 +101,8 @@ def in_sync(desired: DesiredApp, listed: ListedApp | None, rows: Iterable[Row]) 
     wanted = {machine.slot: machine for machine in desired.machines}
     if by_slot.keys() != wanted.keys() or len(living) != len(wanted):
         return False
+    if not wanted and desired.protect is not None:
+        return False  # no machine tells whether that was applied
     for slot, machine in wanted.items():
         row = by_slot[slot]
         states = AWAKE | (ASLEEP if machine.may_sleep else frozenset())

@@ -4,7 +4,7 @@ Answers for one slot of an app that is proven ours or about to be made. Secrets 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.core import in_place, mark, volume
@@ -116,6 +116,12 @@ def keep(
     return _rest(desired, machine, found, proof=proof, notes=notes)
 
 
+def without_launch(plan: SlotPlan) -> SlotPlan:
+    """What is left of it while nothing of the app may be launched."""
+    is_start = isinstance(plan.machine, StartMachine)
+    return replace(plan, volume=None, machine=plan.machine if is_start else None)
+
+
 def is_in_sync(desired: DesiredApp, machine: DesiredMachine, found: ObservedMachine | Row) -> bool:
     """Marks, image and guest agree, by what the org-wide rows show; secrets are not looked at."""
     return (
@@ -192,9 +198,25 @@ def _secret_changes(desired: DesiredApp, proof: mark.Attested) -> tuple[str, ...
         return ("secrets: not known which ones it carries",)
     if is_known and proof.key != desired.key_id:
         return ("secrets: made with another root key",)
-    wanted = {*desired.secret_names, *desired.key_names}
-    names = [f"secrets.{name}: {'added' if name in wanted else 'removed'}" for name in wanted ^ proof.names]
-    return tuple(sorted(names)) or ("secrets: changed",)
+    return tuple(_name_changes(mark.carried(desired), proof.names)) or ("secrets: changed",)
+
+
+def _name_changes(wanted: frozenset[str], carried: frozenset[str]) -> list[str]:
+    """Of a generated secret, whose entry is `NAME:version`, another version is one change and not two."""
+    now, before = _versions(wanted), _versions(carried)
+    lines = []
+    for name in sorted(now.keys() | before.keys()):
+        if name not in before:
+            lines.append(f"secrets.{name}: added")
+        elif name not in now:
+            lines.append(f"secrets.{name}: removed")
+        elif now[name] != before[name]:
+            lines.append(f"secrets.{name}: changed")
+    return lines
+
+
+def _versions(entries: frozenset[str]) -> dict[str, str]:
+    return {name: version for name, _, version in (entry.partition(":") for entry in entries)}
 
 
 def _leave_drift(
