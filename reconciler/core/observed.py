@@ -53,6 +53,15 @@ class ObservedVolume:
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One snapshot of a volume."""
+
+    id: str
+    status: str  # waiting or pending, running, created
+    created_at: float  # unix seconds, by Fly's clock; 0.0 when Fly does not say
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One machine as the org-wide list shows it: a hint, read for the whole fleet in few calls."""
 
@@ -88,7 +97,7 @@ class ObservedFleet:
 
 @dataclass(frozen=True, slots=True)
 class ObservedApp:
-    """The truth about one app, read just before it is changed."""
+    """The truth about one app, read just before it is changed: every call was answered, or there is none."""
 
     app_name: str
     claim: Claim
@@ -97,3 +106,7 @@ class ObservedApp:
     volumes: tuple[ObservedVolume, ...] = ()
     secret_names: frozenset[str] = field(default_factory=frozenset)
     public_addresses: tuple[str, ...] = ()
+    network: str = ""  # the app's own, whatever it proves
+    snapshots: Mapping[str, tuple[Snapshot, ...]] = field(
+        default_factory=dict
+    )  # by volume id; absent: not read

@@ -1,0 +1,241 @@
+"""What takes an app away whose document is gone: every proof first, then one step a reading.
+
+Answers for the proofs and the order. Nothing is remembered between readings: each one shows how far it came,
+and a document that comes back before the end finds its app as `plan` can heal it. Budgets are `guard`'s.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import ceil
+from typing import NamedTuple
+
+from reconciler.core import data_loss, label, mark, moment
+from reconciler.core.action import Action, DeleteApp, DestroyMachine, SnapshotVolume, WithdrawRoute
+from reconciler.core.hold import Hold
+from reconciler.core.observed import Claim, ObservedApp, ObservedMachine, ObservedVolume
+from reconciler.core.plan import AppPlan
+from reconciler.core.problem import quote
+from reconciler.core.slot import DYING, first_name, marked_slot
+from reconciler.core.volume import GOING
+
+SKEW_S = 60.0  # by which Fly's clock may be behind ours
+
+_SLOTS_VOLUME = re.compile(r"[a-z0-9_]+_[a-z0-9_]+_\d+")  # {group}_{volume}_{n}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """An app that is ours by the organisation's lists while no document names it, and what is known of it."""
+
+    name: str  # document name
+    app_name: str
+    network: str  # "{installation}-{name}", the proof of an app that we made
+    owner: str  # "{installation}.{name}", the machine mark
+    owner_label: str  # the proof of an app that we adopted
+    absent_for_s: float  # of the document, in a complete source, since this process started at most
+    grace_s: float
+    source_complete: bool
+    source_why: str = ""  # what keeps it from being complete, in one line
+    error_regions: tuple[str, ...] = ()
+    withdrawn_for_s: float | None  # since `is_withdrawn` was first read; None: it was not
+    withdraw_s: float  # until every router must have heard: 10 s, or how long replays are cached
+    approved: frozenset[str] = field(default_factory=frozenset)  # ids of volumes that may be lost
+
+
+def is_withdrawn(observed: ObservedApp) -> bool:
+    """Whether every machine says that nobody is to be sent to it."""
+    return all(mark.WITHDRAWN in machine.metadata for machine in _living(observed))
+
+
+def plan_removal(removal: Removal, observed: ObservedApp, *, now: float) -> AppPlan:
+    """The next step of the removal, or everything that is missing for it; `now` in unix seconds.
+
+    One proof missing and nothing is done, not even the first step. An app that is gone needs nothing.
+    """
+    plan = AppPlan(name=removal.name, app_name=removal.app_name)
+    if observed.claim is Claim.ABSENT:
+        return plan
+    volumes = [volume for volume in observed.volumes if volume.state not in GOING]
+    losses = tuple(
+        sorted(data_loss.loss(one, removal.approved, "its app's document is gone") for one in volumes)
+    )
+    holds = [*_unproven(removal, observed), *_forbidden(removal, observed, now)]
+    if observed.claim is Claim.OURS:
+        holds += [*_foreign_things(removal, observed), *_unapproved(removal, volumes)]
+    if holds:
+        return AppPlan(
+            name=removal.name, app_name=removal.app_name, holds=tuple(sorted(holds)), losses=losses
+        )
+    step = _next_step(removal, observed, volumes, now)
+    return AppPlan(
+        name=removal.name,
+        app_name=removal.app_name,
+        actions=step.actions,
+        holds=step.holds,
+        waiting=step.waiting,
+        losses=losses,
+    )
+
+
+class _Next(NamedTuple):
+    actions: tuple[Action, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    waiting: tuple[str, ...] = ()
+
+
+def _unproven(removal: Removal, observed: ObservedApp) -> Iterable[Hold]:
+    """What speaks against the document being gone, and against the app being ours."""
+    if not removal.source_complete:
+        yield _hold("SourceIncomplete", f"the documents could not all be read: {removal.source_why}")
+    if removal.absent_for_s < removal.grace_s:
+        left = max(1, ceil((removal.grace_s - removal.absent_for_s) / 60))
+        yield _hold("Grace", f"its document is gone for less than the deletion grace: {left} min are left")
+    is_ours = observed.network == removal.network or removal.owner_label in observed.secret_names
+    if observed.claim is not Claim.OURS or not is_ours:
+        yield _hold(
+            "NotProven",
+            f"app {removal.app_name} has neither the network {removal.network} nor the label "
+            f"{removal.owner_label}, so nothing proves that it is ours",
+        )
+    if removal.error_regions:
+        silent = ", ".join(sorted(removal.error_regions))
+        yield _hold("RegionsSilent", f"regions that did not answer may hold machines of it: {silent}")
+
+
+def _forbidden(removal: Removal, observed: ObservedApp, now: float) -> Iterable[Hold]:
+    if label.is_protected(observed.secret_names):
+        yield _hold(
+            "Protected",
+            f"app {removal.app_name} is protected; first apply its document again with protect: false",
+        )
+    until = label.paused_until(observed.secret_names)
+    if until is not None and until > now:
+        yield _hold("Paused", f"app {removal.app_name} is paused until {moment.shown(until)}")
+
+
+def _foreign_things(removal: Removal, observed: ObservedApp) -> Iterable[Hold]:
+    """Things in the app that are not proven ours: the app's deletion would take them along."""
+    for machine in _living(observed):
+        if machine.host_status != "ok" or not machine.config:
+            yield Hold(
+                machine.name,
+                "HostUnreachable",
+                f"the host of machine {machine.name} ({machine.id}) does not show what it runs "
+                f"(host status: {machine.host_status}), so the app is kept until it does",
+            )
+        elif machine.metadata.get(mark.OWNER) != removal.owner:
+            owner = machine.metadata.get(mark.OWNER)
+            says = f"says that it belongs to {quote(owner)}" if owner else "has no mark of ours"
+            yield Hold(
+                machine.name,
+                "Stray",
+                f"machine {machine.name} ({machine.id}) {says}; destroy it yourself after looking into it",
+            )
+    for volume in observed.volumes:
+        if volume.state not in GOING and not _is_our_volume(removal, volume, observed):
+            yield Hold(
+                volume.name,
+                "OrphanVolume",
+                f"volume {data_loss.shown(volume)} was mounted by no machine of ours and has no slot's name; "
+                "delete it yourself after looking into it",
+            )
+    if observed.public_addresses:
+        addresses = ", ".join(sorted(observed.public_addresses))
+        yield _hold(
+            "PubliclyReachable", f"it has addresses that we did not give it: {addresses}; release them"
+        )
+
+
+def _unapproved(removal: Removal, volumes: Iterable[ObservedVolume]) -> Iterable[Hold]:
+    for volume in volumes:
+        if volume.id not in removal.approved:
+            yield Hold(
+                volume.name,
+                "DataLossNotApproved",
+                f"volume {data_loss.shown(volume)} would be lost, and nobody approved that",
+            )
+
+
+def _is_our_volume(removal: Removal, volume: ObservedVolume, observed: ObservedApp) -> bool:
+    """Mounted by a machine of ours, now or before, or of a slot's name."""
+    if _SLOTS_VOLUME.fullmatch(volume.name):
+        return True
+    return any(
+        machine.volume_id == volume.id and machine.metadata.get(mark.OWNER) == removal.owner
+        for machine in (*observed.machines, *observed.gone)
+    )
+
+
+def _next_step(removal: Removal, observed: ObservedApp, volumes: list[ObservedVolume], now: float) -> _Next:
+    """Route, snapshots, machines, volumes, app: each only in a reading that shows the one before it done."""
+    if not is_withdrawn(observed):
+        return _Next((_withdraw(removal, observed),))
+    withdrawn_for_s = removal.withdrawn_for_s
+    if withdrawn_for_s is None or withdrawn_for_s < removal.withdraw_s:
+        return _Next(waiting=(f"its route is withdrawn; routers may use it for {removal.withdraw_s:.0f} s",))
+    needs = [data_loss.missing(observed, one, since=now - withdrawn_for_s - SKEW_S) for one in volumes]
+    if not any(needs):
+        return _taken_apart(removal, observed, volumes)
+    held = tuple(need for need in needs if isinstance(need, Hold))
+    snapshots = tuple(need for need in needs if isinstance(need, SnapshotVolume))
+    waiting = tuple(need for need in needs if isinstance(need, str))
+    return _Next(() if held else snapshots, held, waiting)
+
+
+def _taken_apart(removal: Removal, observed: ObservedApp, volumes: list[ObservedVolume]) -> _Next:
+    living = _living(observed)
+    dying = tuple(f"{one.name} is {one.state}" for one in observed.machines if one.state in DYING)
+    if living:
+        return _Next(tuple(_destroy(removal, machine) for machine in living), waiting=dying)
+    if dying:
+        return _Next(waiting=dying)
+    if volumes:
+        because = "its app's document is gone, its loss was approved, and it has a finished snapshot"
+        return _Next(tuple(data_loss.destroy(observed, volume, because=because) for volume in volumes))
+    return _Next((_delete(removal, observed),))
+
+
+def _withdraw(removal: Removal, observed: ObservedApp) -> WithdrawRoute:
+    return WithdrawRoute(
+        app_name=removal.app_name,
+        because="its document is gone",
+        key="withdraw",
+        machines=tuple(
+            (machine.id, machine.version)
+            for machine in _living(observed)
+            if mark.WITHDRAWN not in machine.metadata
+        ),
+    )
+
+
+def _destroy(removal: Removal, machine: ObservedMachine) -> DestroyMachine:
+    return DestroyMachine(
+        app_name=removal.app_name,
+        because="its app's document is gone and nobody is sent to it any more",
+        key=f"destroy:{machine.id}",
+        machine_id=machine.id,
+        slot=marked_slot(machine) or first_name(machine.name),
+        name=machine.name,
+        expected_version=machine.version,
+    )
+
+
+def _delete(removal: Removal, observed: ObservedApp) -> DeleteApp:
+    return DeleteApp(
+        app_name=removal.app_name,
+        because="its document is gone, and nothing is left in it",
+        key="delete-app",
+        network=observed.network,
+    )
+
+
+def _living(observed: ObservedApp) -> list[ObservedMachine]:
+    return sorted(
+        (machine for machine in observed.machines if machine.state not in DYING),
+        key=lambda machine: (machine.name, machine.id),
+    )
+
+
+def _hold(reason: str, message: str) -> Hold:
+    return Hold("", reason, message)
