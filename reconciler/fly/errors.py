@@ -4,6 +4,7 @@
     ├── CouldNotAsk          no answer, and nothing changed: a read, or a request that never left
     ├── Ambiguous            a write whose effect is unknown: lost answer, 408, 5xx, unreadable success
     ├── Garbled              a read answered in something that is not this API
+    ├── LeaseLost            our lease ended under the work that it guarded, which was cancelled
     └── WasToldNo            a clear refusal
         ├── Unauthorized     401, or a text that cannot be a token
         ├── Forbidden        403
@@ -14,10 +15,13 @@
         ├── ConcurrentUpdate 409, or 412 of a write that named a version: somebody was faster
         ├── NameTaken        422, app names are one namespace for all of Fly
         ├── Capacity         400, 403, 409, 412, 422: no room there, elsewhere perhaps
+        │   ├── HostFull         409, 503: the machine's own host has no room, or takes no changes now
+        │   └── VolumeHostFull   412: the host of the volume that it is to mount
         ├── NotNow           412 that clears by itself: still stopping, volume still bound
         ├── TooFast          429
-        ├── Unavailable      5xx of a read; a host in maintenance
+        ├── Unavailable      5xx of a read
         └── Refused          any other 4xx, and 501
+            └── AccountLimit     Fly wants a payment method first
 
 Leaves to `call` the exceptions of the HTTP library, to `apply` what to do about each type.
 """
@@ -70,6 +74,10 @@ class Ambiguous(FlyError):  # noqa: N818 - named by what happened
 class Garbled(FlyError):  # noqa: N818 - named by what happened
     is_transient = True
     next_step = "check that the address in FLY_API_HOSTNAME is a Machines API"
+
+
+class LeaseLost(FlyError):  # noqa: N818 - named by what happened
+    is_transient = True
 
 
 class WasToldNo(FlyError):  # noqa: N818 - named by what happened
@@ -129,6 +137,14 @@ class Capacity(WasToldNo):
     is_transient = True
 
 
+class HostFull(Capacity):
+    pass
+
+
+class VolumeHostFull(Capacity):
+    next_step = "wait for room there, or restore a snapshot of the volume elsewhere"
+
+
 class NotNow(WasToldNo):
     is_transient = True
 
@@ -146,6 +162,10 @@ class Unavailable(WasToldNo):
 
 class Refused(WasToldNo):
     pass
+
+
+class AccountLimit(Refused):
+    next_step = "add a payment method to the organisation, or ask Fly for a higher limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,25 +199,28 @@ def _trouble(answer: _Answer) -> bool:
 _RULES: tuple[tuple[type[FlyError], Callable[[_Answer], bool]], ...] = (
     (NameTaken, _code("name_taken")),
     (Capacity, _code("insufficient_capacity")),
-    (Capacity, _code("volume_placement_capacity")),
+    (VolumeHostFull, _code("volume_placement_capacity")),
+    (AccountLimit, lambda answer: _is(*range(400, 500))(answer) and "payment method" in answer.text.lower()),
     (Capacity, _says(400, "no capacity")),
     (Capacity, _says(403, "over the allowed quota")),
     (LeaseHeld, _says(409, "lease currently held")),
     (NameHeld, _says(409, "unique machine name violation")),
     (ConcurrentUpdate, _says(409, "concurrent update")),
-    (Capacity, _says(409, "could not reserve resource")),
+    (HostFull, _says(409, "could not reserve resource")),
     (Capacity, _says(409, "insufficient")),
     (Capacity, _says(409, "no capacity")),
-    (Capacity, _says(412, "insufficient resources")),
+    (VolumeHostFull, _says(412, "insufficient resources")),
     (NotNow, _says(412, "volume already claimed")),
     (NotNow, _says(412, "currently bound")),
     (NotNow, _says(412, "unable to start")),
     (NotNow, _says(412, "refusing to start")),
+    (NotNow, _says(412, "unable to destroy")),
+    (NotNow, _says(412, "already scheduled")),
     (NotNow, _says(412, "secrets version")),  # they spread slowly; Fly's own words are not established
     (NameTaken, _says(422, "name has already been taken")),
     (NameTaken, _says(422, "uniqueness constraint violated")),
     (Capacity, _says(422, "could not find a candidate host")),
-    (Unavailable, _says(503, "temporarily disabled")),
+    (HostFull, lambda answer: answer.is_write and _says(503, "temporarily disabled")(answer)),
     # An unknown route, or not this API at all: never to be read as "the app is gone" or "it is another's".
     (Garbled, lambda answer: _is(403, 404)(answer) and not answer.is_json),
     (Unauthorized, _is(401)),

@@ -16,6 +16,7 @@ from reconciler.fly.errors import (
     FlyError,
     Garbled,
     LeaseHeld,
+    LeaseLost,
     NotFound,
     TooFast,
     Unavailable,
@@ -35,12 +36,6 @@ class Lease:
 
     nonce: str = field(repr=False)
     version: str
-
-
-class LeaseLost(FlyError):  # noqa: N818 - named by what happened
-    """The lease ended under the work that it guarded; that work was cancelled."""
-
-    is_transient = True
 
 
 class LeaseCalls(Protocol):

@@ -70,7 +70,7 @@ FOUND = {
         None,
         errors.ConcurrentUpdate,
     ),
-    "409 host": (update, 409, RESERVE, None, errors.Capacity),
+    "409 host": (update, 409, RESERVE, None, errors.HostFull),
     "409 no IPs": (
         create,
         409,
@@ -80,8 +80,8 @@ FOUND = {
     ),
     "409 volume": (create_volume, 409, "aborted: no capacity", None, errors.Capacity),
     "409 other": (create_app, 409, "conflict", None, errors.Refused),
-    "412 volume host, by code": (create, 412, "x", "volume_placement_capacity", errors.Capacity),
-    "412 volume host, by text": (create, 412, FULL_HOST, None, errors.Capacity),
+    "412 volume host, by code": (create, 412, "x", "volume_placement_capacity", errors.VolumeHostFull),
+    "412 volume host, by text": (create, 412, FULL_HOST, None, errors.VolumeHostFull),
     "412 claimed": (
         create,
         412,
@@ -93,6 +93,9 @@ FOUND = {
     "412 start": (start, 412, "unable to start machine from current state: 'created'", None, errors.NotNow),
     "412 replaced": (start, 412, "machine getting replaced, refusing to start", None, errors.NotNow),
     "412 active": (start, 412, "machine still active, refusing to start", None, errors.NotNow),
+    "412 destroy": (start, 412, "unable to destroy machine, not currently stopped", None, errors.NotNow),
+    "412 snapshot": (start, 412, "snapshot is already scheduled at 2026", None, errors.NotNow),
+    "422 payment": (create, 422, "please add a payment method to create more", None, errors.AccountLimit),
     "412 secrets": (create, 412, "secrets version 3 is not there yet", None, errors.NotNow),
     "412 version of a mark": (mark, 412, "whatever", None, errors.ConcurrentUpdate),
     "412 version of an update": (update, 412, "whatever", None, errors.ConcurrentUpdate),
@@ -119,7 +122,7 @@ FOUND = {
         503,
         "unavailable: deploys to this host are temporarily disabled",
         None,
-        errors.Unavailable,
+        errors.HostFull,
     ),
 }
 

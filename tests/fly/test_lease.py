@@ -7,8 +7,7 @@ import pytest
 
 from localfly.world import Machine
 from reconciler.fly.client import FlyClient
-from reconciler.fly.errors import LeaseHeld
-from reconciler.fly.lease import LeaseLost
+from reconciler.fly.errors import LeaseHeld, LeaseLost
 from tests.fly.wiring import Sending, client_of, flying
 from tests.localfly.inprocess import Laptop
 
