@@ -21,9 +21,9 @@ def on_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def tell_problems(specs: Specs) -> None:
-    """The documents' problems, on stderr."""
-    for problem in specs.problems:
+def tell_problems(specs: Specs, *, warnings: bool = False) -> None:
+    """The documents' problems, on stderr; warnings only when they are asked for."""
+    for problem in specs.findings if warnings else specs.problems:
         print(problem, file=sys.stderr)
 
 

@@ -81,6 +81,30 @@ def test_documents_that_hold_are_valid(shell: Shell, specs: Path) -> None:
     assert shell("validate", specs) == Said(0, "2 user apps, 1 machine templates: no problems\n", "")
 
 
+def test_validate_tells_programs_everything_in_one_json(shell: Shell, specs: Path) -> None:
+    """`--format json` counts what holds and names each finding's place, path, code and severity."""
+    (specs / "users" / "carol.yaml").write_text(user("carol").replace("hosts:", "hots:"))
+    said = shell("validate", specs, "--format", "json")
+    assert (said.code, said.err) == (Exit.ERROR, "")
+    told = json.loads(said.out)
+    assert told["version"] == 1
+    assert told["counts"]["users"] == 2
+    errors = [problem for problem in told["problems"] if problem["severity"] == "error"]
+    assert told["counts"]["errors"] == len(errors) == 1
+    assert told["counts"]["errors"] + told["counts"]["warnings"] == len(told["problems"])
+    assert errors == [
+        {
+            "file": str(specs / "users" / "carol.yaml"),
+            "line": 6,
+            "column": 3,
+            "path": "spec.hots",
+            "message": 'unknown field; did you mean "hosts"?',
+            "code": "unknown-field",
+            "severity": "error",
+        }
+    ]
+
+
 BROKEN = {
     "unknown field": (user("carol").replace("hosts:", "hots:"), r'carol\.yaml:6:\d+: spec\.hots: .*"hosts"'),
     "wrong type": (user("carol").replace("size_gb: 1", "size_gb: one"), r"carol\.yaml:7:\d+: .*size_gb"),

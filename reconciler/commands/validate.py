@@ -1,17 +1,50 @@
 """`reconciler validate`."""
 
+import json
+from typing import Any
+
 from reconciler import terminal
-from reconciler.core.spec import ENV_PREFIX
+from reconciler.core.spec import ENV_PREFIX, Specs
 from reconciler.exit import Exit
-from reconciler.flags import SecretEnvPrefix, SpecsArgument
+from reconciler.flags import Format, FormatOption, SecretEnvPrefix, SpecsArgument
 from reconciler.session import read_source
 
+Json = Any
 
-def validate(specs: SpecsArgument, secret_env_prefix: SecretEnvPrefix = ENV_PREFIX) -> int:
-    """Check the documents; asks nothing of Fly."""
+VERSION = 1
+
+
+def validate(
+    specs: SpecsArgument, secret_env_prefix: SecretEnvPrefix = ENV_PREFIX, form: FormatOption = Format.TEXT
+) -> int:
+    """Check the documents; asks nothing of Fly. Warnings are told and break nothing."""
     _, found = read_source(specs, secret_env_prefix=secret_env_prefix)
-    terminal.tell_problems(found)
-    if found.problems:
-        return Exit.ERROR
-    terminal.say(f"{len(found.users)} user apps, {len(found.machines)} machine templates: no problems")
-    return Exit.OK
+    if form is Format.JSON:
+        terminal.say(json.dumps(_json(found), indent=2))
+    else:
+        terminal.tell_problems(found, warnings=True)
+        if not found.problems:
+            terminal.say(_summary(found))
+    return Exit.ERROR if found.problems else Exit.OK
+
+
+def _summary(found: Specs) -> str:
+    warned = len(found.warnings)
+    tail = f", {warned} warning{'s' if warned > 1 else ''}" if warned else ""
+    return f"{len(found.users)} user apps, {len(found.machines)} machine templates: no problems{tail}"
+
+
+def _json(found: Specs) -> Json:
+    """A field may be added within a version."""
+    return {
+        "version": VERSION,
+        "counts": {
+            "users": len(found.users),
+            "machines": len(found.machines),
+            "services": len(found.services),
+            "secrets": len(found.secrets),
+            "errors": len(found.problems),
+            "warnings": len(found.warnings),
+        },
+        "problems": [problem.to_json() for problem in found.findings],
+    }

@@ -4,7 +4,7 @@ Answers for wording and order. What is wrong is found in `document`, `kinds` and
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Literal
 
@@ -38,6 +38,10 @@ class Problem:
         warning = "warning" if self.severity == "warning" else ""
         parts = (place, warning, self.path, f"{self.message} [{self.code}]")
         return printable(": ".join(part for part in parts if part))
+
+    def to_json(self) -> dict[str, str | int | None]:
+        """For programs, field by field."""
+        return asdict(self)
 
 
 def path_text(path: Iterable[str | int]) -> str:

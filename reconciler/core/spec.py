@@ -49,6 +49,11 @@ class Specs:
     complete: bool = True  # False: a file or document could not be read; any name may be in it
 
     @property
+    def findings(self) -> tuple[Problem, ...]:
+        """Errors and warnings, sorted by file and line."""
+        return tuple(sorted((*self.problems, *self.warnings), key=_place))
+
+    @property
     def auth(self) -> Literal["signed", "psk", "none"]:
         """How replays are proven; without a `Router` there are none to prove."""
         return self.router.auth if self.router else "none"

@@ -44,7 +44,7 @@ class Case:
     @property
     def found(self) -> list[str]:
         specs = load(self.files)
-        return [str(problem) for problem in (*specs.problems, *specs.warnings)]
+        return [str(problem) for problem in specs.findings]
 
 
 def cases() -> list[Case]:
