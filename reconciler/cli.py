@@ -16,9 +16,11 @@ import typer
 
 from reconciler import logs, terminal
 from reconciler.commands.apply import apply
+from reconciler.commands.explain import explain
 from reconciler.commands.opening import Given
 from reconciler.commands.plan import plan
 from reconciler.commands.run import run_for_ever
+from reconciler.commands.schema import schema
 from reconciler.commands.status import status
 from reconciler.commands.validate import validate
 from reconciler.config import ConfigError, take_environment
@@ -38,6 +40,8 @@ app = typer.Typer(
 )
 for verb in (validate, plan, apply, status):
     app.command()(verb)
+for writing in (schema, explain):
+    app.command()(writing)
 app.command("run")(run_for_ever)
 
 

@@ -68,6 +68,7 @@ LAW = (
     Layer("reconciler.flags", (CORE, "reconciler.session"), frozenset({"typer"})),
     Layer("reconciler.exit", ()),
     Layer("reconciler.terminal", (CORE, "reconciler.config", "reconciler.exit")),
+    Layer("reconciler.writing", (CORE,), frozenset({"pydantic", "pydantic_core", "rich", "yaml"})),
     Layer("reconciler.commands", ("reconciler", *ROUTER)),
     Layer("reconciler.cli", ("reconciler", *ROUTER)),
     Layer("reconciler.__main__", ("reconciler.cli", "reconciler.logs")),
