@@ -19,8 +19,10 @@ from reconciler.commands.apply import apply
 from reconciler.commands.explain import explain
 from reconciler.commands.opening import Given
 from reconciler.commands.plan import plan
+from reconciler.commands.render import render
 from reconciler.commands.run import run_for_ever
 from reconciler.commands.schema import schema
+from reconciler.commands.secret import secret
 from reconciler.commands.status import status
 from reconciler.commands.validate import validate
 from reconciler.config import ConfigError, take_environment
@@ -40,9 +42,10 @@ app = typer.Typer(
 )
 for verb in (validate, plan, apply, status):
     app.command()(verb)
-for writing in (schema, explain):
+for writing in (schema, explain, render):
     app.command()(writing)
 app.command("run")(run_for_ever)
+app.add_typer(secret, name="secret")
 
 
 def main() -> NoReturn:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from reconciler.age import AgeError, AgeIdentities
 from reconciler.core.keys import RootKey
 from reconciler.core.secret import SecretText
 
@@ -23,10 +24,11 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What was found in the environment; the token and the root key are no longer there."""
+    """What was found in the environment; token, root key and age identity are no longer there."""
 
     token: SecretText | None
     root_key: SecretText | None
+    age_identity: SecretText | None
     org: str | None  # FLY_ORG: the only organisation that this process may work for
     offered: Mapping[str, str] = field(repr=False)  # everything else, for `from: {env: …}` behind its prefix
 
@@ -35,9 +37,11 @@ def take_environment(environ: MutableMapping[str, str]) -> Environment:
     """Read our variables and remove the secret ones from `environ`."""
     token = environ.pop("FLY_API_TOKEN", "").strip()
     root_key = environ.pop("RECONCILER_ROOT_KEY", "").strip()
+    age_identity = environ.pop("RECONCILER_AGE_IDENTITY", "").strip()
     return Environment(
         token=SecretText(token) if token else None,
         root_key=SecretText(root_key) if root_key else None,
+        age_identity=SecretText(age_identity) if age_identity else None,
         org=environ.get("FLY_ORG", "").strip() or None,
         offered=dict(environ),
     )
@@ -86,6 +90,25 @@ def read_root_key(environment: Environment, file: Path | None) -> RootKey | None
         raise ConfigError(
             f"{where}: not a root key; it takes 64 hex digits, as `openssl rand -hex 32` prints"
         ) from None
+
+
+def read_age_identities(environment: Environment, file: Path | None) -> AgeIdentities | None:
+    """From `file` (the flag wins) or RECONCILER_AGE_IDENTITY; None when neither is given."""
+    if file is None:
+        text, where = environment.age_identity, "RECONCILER_AGE_IDENTITY"
+    else:
+        where = f"--age-identity-file {file}"
+        try:
+            text = SecretText(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise ConfigError(f"{where}: {why}; give a file as age-keygen writes it") from None
+    if text is None:
+        return None
+    try:
+        return AgeIdentities(text.reveal())
+    except AgeError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def listen_overrides(texts: Iterable[str]) -> dict[str, tuple[str, int]]:

@@ -59,6 +59,14 @@ def _options(
         Path | None,
         typer.Option(metavar="DIR", help="Secrets may come from files below it.", show_default=False),
     ] = None,
+    age_identity_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Opens secrets of the kind age; else RECONCILER_AGE_IDENTITY does.",
+            show_default=False,
+        ),
+    ] = None,
     secret_env_prefix: SecretEnvPrefix = ENV_PREFIX,
     pace: Annotated[
         PaceChoice, typer.Option(help="Keep to Fly's rate limits; off is for a Fly on a laptop.")
@@ -68,6 +76,7 @@ def _options(
         specs=specs,
         root_key_file=root_key_file,
         secrets_dir=secrets_dir,
+        age_identity_file=age_identity_file,
         secret_env_prefix=secret_env_prefix,
         pace=pace,
     )

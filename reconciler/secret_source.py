@@ -1,21 +1,18 @@
-"""Looks up the values of secrets: in the environment, in files, or made from the root key.
+"""Looks up the values of secrets: in the environment, in files, in age ciphertext, or made from the root key.
 
 Answers for reading only what the process was told to offer. Which names a document may give is checked
 in `core.kinds`; it is checked here again, because a value once read cannot be unread.
 """
 
-import errno
-import os
-import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reconciler.age import AgeError
 from reconciler.core.kinds import SecretSpec
-from reconciler.core.secret import SecretText
+from reconciler.core.secret import SecretText, fault_in
 from reconciler.core.spec import ENV_PREFIX
-
-LARGEST_FILE_BYTES = 64 * 1024
+from reconciler.secret_file import SecretFileError, read_below
 
 Derive = Callable[[str, str], str]  # app name, secret name → value, always the same
 
@@ -26,7 +23,7 @@ class _NoValueError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The values of one app's secrets, as far as they are known here."""
+    """The values of one app's secrets, as far as they are known here; generated ones are known to nobody."""
 
     known: Mapping[str, SecretText] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)  # name → why there is no value
@@ -40,16 +37,21 @@ class SecretSource:
     env_prefix: str = ENV_PREFIX
     directory: Path | None = None  # --secrets-dir; None: no files are offered
     derive: Derive | None = field(default=None, repr=False)  # None: there is no root key here
+    decrypt: Callable[[str], str] | None = field(default=None, repr=False)  # None: no age identity; AgeError
 
     def values(self, names: Iterable[str], secrets: Mapping[str, SecretSpec], *, app_name: str) -> Values:
         """The values of `names` for one app; never fails: a name without a value comes with the reason."""
         known: dict[str, SecretText] = {}
         missing: dict[str, str] = {}
         for name in sorted(names):
-            try:
-                known[name] = SecretText(self._value(name, secrets[name], app_name))
-            except _NoValueError as reason:
-                missing[name] = str(reason)
+            spec = secrets.get(name)
+            if spec is None:
+                missing[name] = "its Secret document does not hold"
+            elif spec.from_.generate is None:
+                try:
+                    known[name] = SecretText(self._value(name, spec, app_name))
+                except _NoValueError as reason:
+                    missing[name] = str(reason)
         return Values(known, missing)
 
     def _value(self, name: str, spec: SecretSpec, app_name: str) -> str:
@@ -58,6 +60,8 @@ class SecretSource:
             return _usable(self._from_environment(source.env), f"the variable {source.env}")
         if source.file is not None:
             return _usable(self._from_file(source.file), f"the file {source.file}")
+        if source.age is not None:
+            return _usable(self._from_ciphertext(source.age), "what is encrypted")
         if self.derive is None:
             raise _NoValueError("it is derived from the root key, and there is none here")
         return self.derive(app_name, name)
@@ -73,51 +77,23 @@ class SecretSource:
         if self.directory is None:
             raise _NoValueError(f"the file {name} is not offered; set --secrets-dir")
         try:
-            root = self.directory.resolve(strict=True)
-            path = (root / name).resolve(strict=True)
-            if not path.is_relative_to(root) or path == root:
-                raise _NoValueError(f"the file {name} is outside the secrets folder")
-            content = _read(path)
-        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a loop, before Python 3.13
-            raise _NoValueError(f"the file {name} cannot be read: {_why(error)}") from None
-        if len(content) > LARGEST_FILE_BYTES:
-            raise _NoValueError(f"the file {name} is larger than {LARGEST_FILE_BYTES} bytes")
-        try:
-            text = content.decode()
+            text = read_below(self.directory, name).decode()
+        except SecretFileError as reason:
+            raise _NoValueError(f"the file {name} {reason}") from None
         except UnicodeDecodeError:  # whose text would show the bytes
             raise _NoValueError(f"the file {name} is not UTF-8 text") from None
         return text.removesuffix("\n").removesuffix("\r")
 
-
-def _read(path: Path) -> bytes:
-    # The path has no links left. One put there since is refused, and a pipe does not block.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is not an ordinary file")
-        chunks: list[bytes] = []
-        while sum(map(len, chunks)) <= LARGEST_FILE_BYTES and (chunk := os.read(descriptor, 65536)):
-            chunks.append(chunk)
-        return b"".join(chunks)
-    finally:
-        os.close(descriptor)
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno != errno.ELOOP:
-        return error.strerror or "it cannot be opened"
-    if isinstance(error, ValueError):
-        return "its name holds a NUL byte"
-    return "its links lead in a circle"
+    def _from_ciphertext(self, armored: str) -> str:
+        if self.decrypt is None:
+            raise _NoValueError("it is encrypted, and there is no identity here; set --age-identity-file")
+        try:
+            return self.decrypt(armored)
+        except AgeError as reason:
+            raise _NoValueError(str(reason)) from None
 
 
 def _usable(value: str, where: str) -> str:
-    if not value:
-        raise _NoValueError(f"{where} is empty")
-    if "\0" in value:
-        raise _NoValueError(f"{where} holds a NUL byte, which no environment variable can carry")
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # whose text would show a part; Python reads other bytes as half characters
-        raise _NoValueError(f"{where} is not UTF-8 text") from None
+    if fault := fault_in(value):
+        raise _NoValueError(f"{where} {fault}")
     return value

@@ -3,7 +3,7 @@
 Answers for checking all of it before anything is done. The environment and flags are read by `config`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,13 +12,21 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from reconciler.config import PLAIN_HTTP_HOSTS, ConfigError, Environment, api_url, read_root_key
+from reconciler.config import (
+    PLAIN_HTTP_HOSTS,
+    ConfigError,
+    Environment,
+    api_url,
+    read_age_identities,
+    read_root_key,
+)
 from reconciler.core.keys import RootKey
 from reconciler.core.secret import SecretText
 from reconciler.core.spec import Specs
 from reconciler.fly.client import FlyClient
 from reconciler.fly.pace import Pace, Rates
 from reconciler.intent import Intent
+from reconciler.secret_file import unusable_folder
 from reconciler.secret_source import SecretSource
 from reconciler.source import Source
 
@@ -39,6 +47,7 @@ class Options:
     specs: Path
     root_key_file: Path | None
     secrets_dir: Path | None
+    age_identity_file: Path | None = None
     secret_env_prefix: str
     pace: PaceChoice
 
@@ -85,19 +94,22 @@ class Session:
             )
 
 
-def read_source(specs: Path, *, secret_env_prefix: str) -> tuple[Source, Specs]:
+def read_source(
+    specs: Path, *, secret_env_prefix: str, progress: Callable[[int, int], None] | None = None
+) -> tuple[Source, Specs]:
     """The documents and where they came from. Raises ConfigError."""
     if not secret_env_prefix:
         raise ConfigError("--secret-env-prefix: an empty one would offer the whole environment to documents")
     source = Source(specs, env_prefix=secret_env_prefix)
-    return source, source.read()
+    return source, source.read(progress)
 
 
 def begin(options: Options, environment: Environment, *, source: Source, specs: Specs) -> Session:
     """Put everything together; asks nothing of Fly. Raises ConfigError and NotUsable."""
     root_key = read_root_key(environment, options.root_key_file)
-    if options.secrets_dir is not None and not options.secrets_dir.is_dir():
-        raise ConfigError(f"--secrets-dir {options.secrets_dir}: there is no such folder")
+    identities = read_age_identities(environment, options.age_identity_file)
+    if options.secrets_dir is not None and (why := unusable_folder(options.secrets_dir)):
+        raise ConfigError(f"--secrets-dir {options.secrets_dir}: {why}")
     url = api_url(environment)
     intent = Intent(
         secrets=SecretSource(
@@ -105,6 +117,7 @@ def begin(options: Options, environment: Environment, *, source: Source, specs: 
             env_prefix=options.secret_env_prefix,
             directory=options.secrets_dir,
             derive=root_key.derive if root_key else None,
+            decrypt=identities.decrypt if identities else None,
         ),
         root_key=root_key,
     )

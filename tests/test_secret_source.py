@@ -9,7 +9,8 @@ import pytest
 
 from reconciler.core.keys import RootKey
 from reconciler.core.kinds import SecretSpec
-from reconciler.secret_source import LARGEST_FILE_BYTES, SecretSource, Values
+from reconciler.core.secret import LARGEST_BYTES
+from reconciler.secret_source import SecretSource, Values
 
 VALUE = "sk-live-canary"
 
@@ -116,7 +117,7 @@ def outside(tmp_path: Path) -> Path:
     (folder / "line").write_text("\n")
     (folder / "nul").write_bytes(VALUE.encode() + b"\0")
     (folder / "bytes").write_bytes(VALUE.encode() + b"\xff")
-    (folder / "large").write_bytes(b"x" * (LARGEST_FILE_BYTES + 1))
+    (folder / "large").write_bytes(b"x" * (LARGEST_BYTES + 1))
     return folder
 
 
@@ -135,7 +136,7 @@ def outside(tmp_path: Path) -> Path:
         ("line", "the file line is empty"),
         ("nul", "the file nul holds a NUL byte, which no environment variable can carry"),
         ("bytes", "the file bytes is not UTF-8 text"),
-        ("large", f"the file large is larger than {LARGEST_FILE_BYTES} bytes"),
+        ("large", f"the file large is larger than {LARGEST_BYTES} bytes"),
     ],
 )
 def test_what_is_no_secret_file_is_a_reason_without_its_content(

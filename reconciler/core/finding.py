@@ -85,6 +85,13 @@ FINDINGS: Mapping[str, Finding] = MappingProxyType(
             "A field that nobody knows would be passed over in silence, and what was meant by it too.",
             "Correct its name; a new field of the Machines API goes through when allow_unknown names it.",
         ),
+        "bad-field-path": Finding(
+            "allow_unknown lets single fields through, each by its path.",
+            "Give the path from the config, or from the service in a Service, such as ports[].new_field.",
+        ),
+        "known-field-allowed": Finding(
+            "A known field is checked, and allow_unknown would take that check away.", "Remove the entry."
+        ),
         "missing-field": Finding("Nothing sensible can be filled in for it.", "Add the field."),
         "empty": Finding(
             "A key without a value says nothing, and YAML makes one of a forgotten line.",
@@ -205,6 +212,10 @@ FINDINGS: Mapping[str, Finding] = MappingProxyType(
         ),
         "secret-path": Finding(
             "A document may read only files of the secrets folder.", "Give a relative path without ..."
+        ),
+        "secret-ciphertext": Finding(
+            "Only armored age ciphertext for recipients can be opened by the program.",
+            "Write the document with `reconciler secret encrypt`.",
         ),
         "reserved-secret-name": Finding(
             "These names carry the reconciler's own keys and labels.", "Choose another name."

@@ -1,12 +1,27 @@
 """A secret's value, in a type that does not give it away.
 
-Answers for never showing it. Where values come from is `reconciler.secret_source`'s.
+Answers for never showing it, and for what no value can be. Where values come from is
+`reconciler.secret_source`'s.
 """
 
 from hmac import compare_digest
 from typing import NoReturn
 
 HIDDEN = "SecretText(***)"
+LARGEST_BYTES = 64 * 1024
+
+
+def fault_in(value: str) -> str:
+    """Why `value` cannot be a secret's, as the end of a sentence that does not hold it; "" when it can."""
+    if not value:
+        return "is empty"
+    if "\0" in value:
+        return "holds a NUL byte, which no environment variable can carry"
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:  # whose text would show a part; Python reads other bytes as half characters
+        return "is not UTF-8 text"
+    return f"is larger than {LARGEST_BYTES} bytes" if size > LARGEST_BYTES else ""
 
 
 class SecretText:
