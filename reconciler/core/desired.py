@@ -125,7 +125,7 @@ def _slots(specs: Specs, group: GroupSpec, regions: tuple[str, ...]) -> list[Des
                 mount=mount,
                 skip_launch=group.skip_launch,
                 may_sleep=group.skip_launch
-                or any(service["autostart"] for service in config.get("services") or ()),
+                or any(service.get("autostart") for service in config.get("services") or ()),
                 spec_hash=_spec_hash(config, mount),
             )
         )
@@ -142,9 +142,9 @@ def _resolved_config(specs: Specs, group: GroupSpec) -> dict[str, Json]:
 
 
 def _mount(group: str, mount: MountSpec, number: int) -> DesiredMount:
-    given = mount.model_dump(exclude_none=True, exclude={"name", "size_gb"})
+    given = mount.model_dump(exclude_none=True, exclude={"name", "size_gb", "volume_name"})
     return DesiredMount(
-        volume_name=volume_name(group, mount.name, number),
+        volume_name=mount.volume_name or volume_name(group, mount.name, number),
         size_gb=mount.size_gb,
         create={field: value for field, value in given.items() if field not in MOUNT_FIELDS},
         config={field: value for field, value in given.items() if field in MOUNT_FIELDS},

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from reconciler.core.allow_unknown import AllowUnknown, AllowUnknownInService, without_allowed
 from reconciler.core.armor import armored
 from reconciler.core.machine_config import MachineConfig
 from reconciler.core.policy import BudgetSpec, DeploySpec, PauseSpec
@@ -50,17 +51,33 @@ LARGEST_VOLUME_GB = 500  # contract §11
 Json = Any
 
 
-def _verbatim(value: Json, check: ValidatorFunctionWrapHandler) -> Json:
-    check(value)
+def _verbatim_machine(value: Json, check: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Json:
+    check(without_allowed(value, (info.data or {}).get("allow_unknown", ())))
     return value
+
+
+def _verbatim_service(value: Json, check: ValidatorFunctionWrapHandler) -> Json:
+    allowed = value.get("allow_unknown") if isinstance(value, dict) else None
+    names = [path for path in allowed if isinstance(path, str)] if isinstance(allowed, list) else []
+    check(without_allowed(value, names))
+    return value
+
+
+class ServiceSpec(ServiceConfig):
+    """What Fly's proxy offers of a machine: a Machines API service, verbatim."""
+
+    allow_unknown: AllowUnknownInService = Field(
+        default=(),
+        description="Unknown fields that are sent all the same, e.g. ports[].quic; itself not sent.",
+    )
 
 
 if TYPE_CHECKING:
     VerbatimMachine = dict[str, Json]
     VerbatimService = dict[str, Json]
 else:
-    VerbatimMachine = Annotated[MachineConfig, WrapValidator(_verbatim)]
-    VerbatimService = Annotated[ServiceConfig, WrapValidator(_verbatim)]
+    VerbatimMachine = Annotated[MachineConfig, WrapValidator(_verbatim_machine)]
+    VerbatimService = Annotated[ServiceSpec, WrapValidator(_verbatim_service)]
 
 
 class FleetSpec(Strict):
@@ -93,6 +110,9 @@ class MountSpec(Strict):
     name: VolumeName = Field(description="Part of the volume's name, {machine}_{name}_{number}.")
     path: AbsolutePath = Field(description="Where it is mounted; not / itself.")
     size_gb: int = Field(ge=1, le=LARGEST_VOLUME_GB, description="Its size.")
+    volume_name: VolumeName | None = Field(
+        default=None, description="The volume's whole name, when Fly has it under another: of an adopted app."
+    )
     extend_threshold_percent: int | None = Field(
         default=None, ge=0, le=100, description="Fly extends the volume when it is this full."
     )
@@ -124,6 +144,9 @@ class GroupSpec(Strict):
     count: int = Field(default=1, ge=0, le=MOST_MACHINES, description="How many.")
     config: dict[str, Json] | None = Field(
         default=None, description="Laid over the template's config as a JSON merge patch (RFC 7396)."
+    )
+    allow_unknown: AllowUnknown = Field(
+        default=(), description="Unknown fields of config that are sent all the same, e.g. guest.new_field."
     )
     mount: MountSpec | None = Field(default=None, description="A volume for each machine.")
     skip_launch: bool = Field(default=False, description="Create the machine asleep.")
@@ -183,6 +206,11 @@ class MachineSpec(Strict):
 
     services: Unique[str] | None = Field(
         default=None, description="Names of Service documents; or config.services, not both."
+    )
+    allow_unknown: AllowUnknown = Field(
+        default=(),
+        description="Unknown fields of config that are sent all the same, e.g. guest.new_field or "
+        "services[].ports[].new_field.",
     )
     config: VerbatimMachine = Field(description="A Machines API machine config, sent as it stands.")
 

@@ -35,17 +35,20 @@ def template_config(
     """A template's config with its `Service` documents put in; null means not given."""
     merged: dict[str, Json] = merge_patch({}, config)
     if services is not None:
-        merged["services"] = [dict(service) for service in services]
+        merged["services"] = [
+            {name: value for name, value in service.items() if name != "allow_unknown"}
+            for service in services
+        ]
     return merged
 
 
 def sent_config(config: Mapping[str, Json]) -> dict[str, Json]:
-    """The config as it goes to Fly: service labels left out, service defaults filled in."""
+    """The config as it goes to Fly: service labels left out, service defaults filled in where not null."""
     if not config.get("services"):
         return dict(config)
     return {**config, "services": [_sent_service(service) for service in config["services"]]}
 
 
 def _sent_service(service: Mapping[str, Json]) -> dict[str, Json]:
-    given = {name: value for name, value in merge_patch({}, service).items() if name != "name"}
-    return {**SERVICE_DEFAULTS, **given}
+    sent: dict[str, Json] = merge_patch({}, {**SERVICE_DEFAULTS, **service})
+    return {name: value for name, value in sent.items() if name != "name"}

@@ -82,7 +82,7 @@ def test_the_overlay_is_a_merge_patch_and_the_config_is_sent_verbatim() -> None:
 
 
 def test_services_carry_the_defaults_and_no_label() -> None:
-    """What we fill in is always sent; what a document says wins; `name` stays here."""
+    """What we fill in is sent unless a document says null; what it says wins; `name` stays here."""
     (machine,) = desired().machines
     assert machine.config["services"][0] == {
         "protocol": "tcp",
@@ -98,7 +98,6 @@ def test_services_carry_the_defaults_and_no_label() -> None:
     assert machine.config["services"] == [
         {
             "protocol": "udp",
-            "autostart": True,
             "autostop": "off",
             "min_machines_running": 0,
             "internal_port": 1,
@@ -201,7 +200,7 @@ def test_merge_patch_follows_the_examples_of_its_standard(target: Any, patch: An
 FIELDS = st.sampled_from([*SERVICE_DEFAULTS, "name", "internal_port"])
 
 
-@given(st.lists(st.dictionaries(FIELDS, SCALAR), max_size=3))
+@given(st.lists(st.dictionaries(FIELDS, SCALAR.filter(lambda value: value is not None)), max_size=3))
 def test_filling_in_defaults_twice_changes_nothing(services: list[dict[str, Any]]) -> None:
     """What was filled in counts as given."""
     once = sent_config({"services": services})
