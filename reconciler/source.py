@@ -8,7 +8,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -34,13 +34,19 @@ class Source:
         self._kept: dict[str, tuple[bytes, Reading]] = {}  # file → hash of its bytes, what it says
         self._seen: object = None
 
-    def read(self) -> Specs:
+    def read(self, progress: Callable[[int, int], None] | None = None) -> Specs:
         """Every `.yaml` and `.yml` file of any depth, sorted; never fails: trouble is among the problems.
 
         Names that begin with a dot are passed over, each file is read once however many links lead to
         it, and a link that leads out of the folder is not followed.
+        `progress` is told how many files are read, of how many.
         """
-        contents = dict(self._contents())
+        places = list(self._places())
+        contents: dict[str, Content] = {}
+        for number, (file, place) in enumerate(places, start=1):
+            contents[file] = place if isinstance(place, Unreadable) else self._file(Path(file), place)
+            if progress is not None:
+                progress(number, len(places))
         self._kept = {file: kept for file, kept in self._kept.items() if file in contents}
         self._seen = self._fingerprint(contents)
         return assemble(contents, root=str(self._root))
@@ -78,7 +84,8 @@ class Source:
                     if replaced:
                         break
 
-    def _contents(self) -> Iterator[tuple[str, Content]]:
+    def _places(self) -> Iterator[tuple[str, Path | Unreadable]]:
+        """Every file by the name it is shown with, and where its bytes are."""
         try:
             top = self._root.resolve(strict=True)
             is_folder = stat.S_ISDIR(top.stat().st_mode)
@@ -88,9 +95,11 @@ class Source:
         if is_folder:
             yield from self._below(self._root, top, set())
         else:
-            yield str(self._root), self._file(self._root, top)
+            yield str(self._root), top
 
-    def _below(self, folder: Path, top: Path, seen: set[tuple[int, int]]) -> Iterator[tuple[str, Content]]:
+    def _below(
+        self, folder: Path, top: Path, seen: set[tuple[int, int]]
+    ) -> Iterator[tuple[str, Path | Unreadable]]:
         """Depth first and sorted. `seen` holds what links have led to: a loop ends, nothing is read twice."""
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -120,7 +129,7 @@ class Source:
                 if is_folder:
                     yield from self._below(path, top, seen)
                 else:
-                    yield str(path), self._file(path, target)
+                    yield str(path), target
 
     def _file(self, path: Path, target: Path) -> Content:
         try:

@@ -5,9 +5,10 @@ Answers for a pipe that closed, a disk that is full, and texts that cannot forge
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from reconciler.config import ConfigError
@@ -45,6 +46,25 @@ def say(text: str) -> None:
     """One text, as it is. Raises ConfigError."""
     with _telling():
         sys.stdout.write(f"{text}\n")
+
+
+def say_all(pieces: Iterable[str]) -> None:
+    """Texts as they are, one after the other, while they are made. Raises ConfigError."""
+    with _telling():
+        for piece in pieces:
+            sys.stdout.write(piece)
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on stderr for as long as the block, to be told (done, of how many); None where nobody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,8 @@ def validate(
     specs: SpecsArgument, secret_env_prefix: SecretEnvPrefix = ENV_PREFIX, form: FormatOption = Format.TEXT
 ) -> int:
     """Check the documents; asks nothing of Fly. Warnings are told and break nothing."""
-    _, found = read_source(specs, secret_env_prefix=secret_env_prefix)
+    with terminal.progress("reading") as progress:
+        _, found = read_source(specs, secret_env_prefix=secret_env_prefix, progress=progress)
     if form is Format.JSON:
         terminal.say(json.dumps(_json(found), indent=2))
     else:

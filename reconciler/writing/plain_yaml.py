@@ -25,7 +25,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = '"' if _NUMBER_ELSEWHERE.fullmatch(value) else "|" if "\n" in value else None
+    must_be_quoted = _NUMBER_ELSEWHERE.fullmatch(value) or not value.replace("\n", "").isprintable()
+    style = '"' if must_be_quoted else "|" if "\n" in value else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
