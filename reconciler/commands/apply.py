@@ -4,11 +4,12 @@ import asyncio
 
 import typer
 
-from reconciler import logs, report, terminal
+from reconciler import logs, terminal
 from reconciler.commands.opening import open_session, verdict
 from reconciler.config import ConfigError
 from reconciler.exit import Exit
 from reconciler.flags import Workers, Yes, takes_options
+from reconciler.report.text import plan_lines
 from reconciler.rollout import rollout
 from reconciler.run import describe
 from reconciler.session import Options, Session
@@ -38,7 +39,7 @@ async def _apply(session: Session, workers: int, *, yes: bool) -> Exit:
     intent = session.intent
     async with session.fly() as fly:
         found = await survey(fly, intent, workers=workers)
-        terminal.show(report.plan_lines(found))
+        terminal.show(plan_lines(found))
         if not found.plan.action_count:
             return verdict(found)
         if not yes:
@@ -47,5 +48,5 @@ async def _apply(session: Session, workers: int, *, yes: bool) -> Exit:
         for failure in failures:
             terminal.error(f"{failure.name}: {failure.message}")
         after = await survey(fly, intent, workers=workers)
-        terminal.show(report.plan_lines(after))
+        terminal.show(plan_lines(after))
         return Exit.ERROR if failures else verdict(after)

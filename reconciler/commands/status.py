@@ -5,10 +5,11 @@ import json
 
 import typer
 
-from reconciler import report, terminal
+from reconciler import terminal
 from reconciler.commands.opening import look, open_session
 from reconciler.exit import Exit
 from reconciler.flags import Format, FormatOption, Workers, takes_options
+from reconciler.report.status import status_json, status_lines
 from reconciler.session import Options
 
 
@@ -24,7 +25,7 @@ def status(
     session = open_session(context, options)
     found = asyncio.run(look(session, workers))
     if form is Format.JSON:
-        terminal.say(json.dumps(report.status_json(found), indent=2))
+        terminal.say(json.dumps(status_json(found), indent=2))
     else:
-        terminal.show(report.status_lines(found))
+        terminal.show(status_lines(found))
     return Exit.OK if found.is_whole else Exit.PARTIAL

@@ -25,6 +25,7 @@ from reconciler.core.fleet import from_reading, from_rows
 from reconciler.core.fleet_plan import FleetPlan
 from reconciler.core.observed import Claim, ObservedApp, ObservedMachine, ObservedVolume
 from reconciler.core.plan import in_sync, plan_app
+from reconciler.core.plan_json import to_json
 from reconciler.core.slot import first_name
 from tests.core.alice import CONFIG, LABEL, MOUNT, alice, listed, marks, rows, slot
 from tests.core.model import Model, echo
@@ -300,7 +301,7 @@ def test_nothing_that_people_read_holds_a_value_of_an_environment(
 ) -> None:
     desired, observed = world
     plan = plan_app(desired, observed)
-    told = json.dumps(FleetPlan(apps=(plan,)).to_json())
+    told = json.dumps(to_json(FleetPlan(apps=(plan,))))
     told += repr(from_reading(desired, observed, plan))
     assert PRIVATE not in told
 

@@ -8,7 +8,6 @@ import pytest
 from reconciler.core import mark
 from reconciler.core.action import CreateMachine, CreateVolume, MarkMachine, SetSecrets, UpdateMachine
 from reconciler.core.desired import DesiredMachine
-from reconciler.core.fleet_plan import FleetPlan, Unread
 from reconciler.core.observed import Claim
 from reconciler.core.plan import AppPlan, in_sync, plan_app
 from tests.core import golden
@@ -625,34 +624,3 @@ def test_a_missing_or_surplus_machine_or_a_foreign_app_is_never_in_sync() -> Non
 def test_a_machine_that_may_not_sleep_and_does_has_the_app_read() -> None:
     desired = alice(slot(may_sleep=False))
     assert not in_sync(desired, listed(desired), rows([found(desired, desired.machines[0], state="stopped")]))
-
-
-# --- the fleet
-
-
-def test_the_fleets_plan_as_json_lists_what_is_to_be_told_and_counts_the_rest() -> None:
-    desired = alice(slot())
-    calm = plan_app(desired, app(found(desired, slot())))
-    busy = replace(plan_app(desired, absent()), name="bob")
-    plan = FleetPlan(
-        apps=(busy, calm),
-        in_sync=3,
-        unclaimed=("dave", "carl"),
-        unread=(Unread("eve", "timeout"),),
-        problems=2,
-    )
-    told = plan.to_json()
-    assert told["version"] == 1
-    assert [one["name"] for one in told["apps"]] == ["bob"]
-    assert told["unclaimed"] == ["carl", "dave"]
-    assert told["summary"] == {
-        "apps": 6,
-        "in_sync": 4,
-        "actions": 3,
-        "actions_by_kind": {"create-app": 1, "create-machine": 1, "set-secrets": 1},
-        "holds": 0,
-        "unclaimed": 2,
-        "unread": 1,
-        "problems": 2,
-        "secrets_not_compared": 0,
-    }

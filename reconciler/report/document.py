@@ -1,0 +1,17 @@
+"""A plan for programs, with what the look at Fly could not see besides what the plan itself tells."""
+
+from typing import Any
+
+from reconciler.core.plan_json import to_json
+from reconciler.survey import Survey
+
+Json = Any
+
+
+def survey_json(found: Survey) -> dict[str, Json]:
+    """Values that json.dumps takes."""
+    return {
+        **to_json(found.plan),
+        "silent_regions": list(found.silent_regions),
+        "missing_secrets": [{"name": name, "why": why} for name, why in found.missing_secrets],
+    }
