@@ -32,6 +32,11 @@ def is_known(place: str, key: str) -> bool:
     return place not in _KNOWN or key in _KNOWN[place]
 
 
+def is_place(place: str) -> bool:
+    """Whether this program knows the fields there."""
+    return place in _KNOWN
+
+
 def _fields() -> dict[str, frozenset[str]]:
     schema = MachineConfig.model_json_schema()
     known = dict(_walk("", schema, schema["$defs"]))
