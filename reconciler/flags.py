@@ -5,7 +5,7 @@ Answers for what they are called and what `--help` says of them. What they mean 
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,17 +30,31 @@ Workers = Annotated[int, typer.Option(min=1, max=256, help="User apps that are w
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
+SpecsOption = Annotated[Path, typer.Option("--specs", metavar="SPECS", help="A folder of YAML, or one file.")]
+
+
 def takes_options(verb: Callable[..., int]) -> Callable[..., int]:
     """`verb(context, options, …)` as a command that takes the flags of `Options` besides its own."""
+    return _taking(verb, inspect.signature(_options).parameters)
 
+
+def takes_options_after_names(verb: Callable[..., int]) -> Callable[..., int]:
+    """The same for a command whose arguments are names: where the specs are is a flag, `specs` unless told."""
+    flags = dict(inspect.signature(_options).parameters)
+    flags["specs"] = inspect.Parameter(
+        "specs", inspect.Parameter.KEYWORD_ONLY, annotation=SpecsOption, default=Path("specs")
+    )
+    return _taking(verb, flags)
+
+
+def _taking(verb: Callable[..., int], shared: Mapping[str, inspect.Parameter]) -> Callable[..., int]:
     @functools.wraps(verb)
     def command(context: typer.Context, **given: Any) -> int:
         options = _options(**{name: given.pop(name) for name in shared})
         return verb(context, options, **given)
 
-    shared = inspect.signature(_options).parameters
     context, _, *own = inspect.signature(verb).parameters.values()
-    parameters = (context, *shared.values(), *own)
+    parameters = sorted((context, *shared.values(), *own), key=lambda each: each.kind)
     vars(command)["__signature__"] = inspect.Signature(parameters)
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     return command
