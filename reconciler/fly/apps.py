@@ -1,5 +1,7 @@
 """The calls for one app, and for finding apps."""
 
+from dataclasses import replace
+
 from pydantic import TypeAdapter
 
 from reconciler.fly import models
@@ -31,4 +33,5 @@ class AppCalls:
 
     async def delete_app(self, app: str) -> None:
         """Takes everything in it along, some time after the answer; `NotFound`: it is gone."""
-        await self._calls.ask(on_app("DELETE", app, "", "delete app"), ANYTHING)
+        call = on_app("DELETE", app, "", "delete app")
+        await self._calls.ask(replace(call, identifier="of the organisation"), ANYTHING)

@@ -127,9 +127,10 @@ class Caller:
         tries = 0
         while True:
             tries += 1
-            await self._pace.admit(call.action, call.identifier)
             try:
-                return self._read(call, await self._send(call), into)
+                async with self._pace.turn(call.action, call.identifier, call.lane):
+                    answer = await self._send(call)
+                return self._read(call, answer, into)
             except FlyError as error:
                 if tries == TRIES or not _is_worth_repeating(call, error):
                     raise

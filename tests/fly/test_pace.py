@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from reconciler.fly.pace import Pace, Rate, Rates
+from reconciler.fly.pace import Ceiling, Pace, Rate, Rates
 
 
 async def departures(pace: Pace, action: str, identifier: str, count: int) -> list[float]:
@@ -13,8 +13,8 @@ async def departures(pace: Pace, action: str, identifier: str, count: int) -> li
     begun = loop.time()
 
     async def leave() -> float:
-        await pace.admit(action, identifier)
-        return loop.time() - begun
+        async with pace.turn(action, identifier, "alice"):
+            return loop.time() - begun
 
     return list(await asyncio.gather(*(leave() for _ in range(count))))
 
@@ -49,7 +49,8 @@ async def test_memory_follows_the_last_seconds_and_not_the_fleet() -> None:
     """Twenty thousand machines called once each, at a hundred a second, leave a few hundred buckets."""
     pace = Pace()
     for machine in range(20_000):
-        await pace.admit("get machine", f"m{machine}")
+        async with pace.turn("get machine", f"m{machine}", "alice"):
+            pass
         if machine % 100 == 0:
             await asyncio.sleep(1)
     assert len(pace) <= 1025
@@ -66,11 +67,68 @@ async def test_a_caller_that_gave_up_does_not_let_others_overtake() -> None:
     order: list[int] = []
 
     async def leave(number: int) -> None:
-        await pace.admit("update machine", "m1")
-        order.append(number)
+        async with pace.turn("update machine", "m1", "alice"):
+            order.append(number)
 
     tasks = [asyncio.ensure_future(leave(number)) for number in range(5)]
     await asyncio.sleep(0.5)
     tasks[2].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert order == [0, 1, 3, 4]
+
+
+async def served(pace: Pace, asked: list[str], *, each_s: float = 0.0) -> list[tuple[str, float]]:
+    """Who left when, of calls asked for at once by these users, each on a thing of its own."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    left: list[tuple[str, float]] = []
+
+    async def leave(number: int, user: str) -> None:
+        async with pace.turn("update machine", f"m{number}", user):
+            left.append((user, loop.time() - begun))
+            await asyncio.sleep(each_s)
+
+    await asyncio.gather(*(leave(number, user) for number, user in enumerate(asked)))
+    return left
+
+
+async def test_users_take_turns_where_the_ceiling_binds() -> None:
+    """A user with many calls delays others by one call, not by all of them."""
+    left = await served(Pace(ceiling=Ceiling(10.0, None)), ["big"] * 6 + ["small", "other"])
+    assert [user for user, _ in left] == ["big", "big", "small", "other", "big", "big", "big", "big"]
+    assert [at for _, at in left] == pytest.approx([0.1 * number for number in range(8)])
+
+
+async def test_no_more_calls_are_under_way_than_the_ceiling_lets() -> None:
+    """The next leaves when an answer is there."""
+    left = await served(Pace(ceiling=Ceiling(None, 2)), ["a", "b", "c", "d"], each_s=1.0)
+    assert left == [("a", 0.0), ("b", 0.0), ("c", 1.0), ("d", 1.0)]
+
+
+async def test_a_caller_that_gave_up_takes_no_place_below_the_ceiling() -> None:
+    """Whether it was still waiting or just let through."""
+    pace = Pace(ceiling=Ceiling(None, 1))
+    for ended_after_s in (0.5, 1.0):
+        tasks = [asyncio.ensure_future(served(pace, [user], each_s=1.0)) for user in "abc"]
+        await asyncio.sleep(ended_after_s)
+        tasks[1].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert await served(pace, ["d"]) == [("d", 0.0)]
+    assert pace.counts.waiting == 0
+
+
+async def test_it_counts_who_waits_and_for_how_long() -> None:
+    """Three leave at once, the others wait one and two seconds."""
+    pace = Pace()
+    task = asyncio.ensure_future(departures(pace, "update machine", "m1", 5))
+    await asyncio.sleep(0.5)
+    assert (pace.counts.waiting, pace.counts.admitted) == (2, 3)
+    await task
+    assert (pace.counts.waiting, pace.counts.admitted, pace.counts.waited_s) == (0, 5, 3.0)
+
+
+async def test_all_app_deletions_share_a_hundred_a_minute() -> None:
+    """A burst of a hundred, then ten in six seconds."""
+    left = await departures(Pace(), "delete app", "of the organisation", 110)
+    assert left[99] == 0
+    assert left[109] == pytest.approx(6.0)
