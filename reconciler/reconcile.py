@@ -5,12 +5,14 @@ When a pass comes is the loop's, and so is what follows from it.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.apply import apply
+from reconciler.core.action import Action, CreateApp, CreateMachine, SetSecrets, UpdateMachine
 from reconciler.core.desired import DesiredApp
 from reconciler.core.observed import ObservedApp
+from reconciler.core.outcome import StepFailed
 from reconciler.core.plan import AppPlan, plan_app
 from reconciler.core.secret import SecretText
 from reconciler.fly.client import FlyClient
@@ -18,6 +20,7 @@ from reconciler.observe import observe_app
 
 CHANGES = 2  # a third would only restart again what does not become as wanted
 LOOKS = 30
+NEEDS_VALUES = (CreateApp, SetSecrets, CreateMachine, UpdateMachine)
 LOOK_AGAIN_S = 2.0  # Fly is at work on it
 
 
@@ -59,10 +62,24 @@ async def reconcile(
     seen(before)
     if not before.plan.actions:
         return before
+    _check_values(desired, before.plan.actions, values)
     await apply(before.plan.actions, fly=fly, values=values, describe=describe)
     after = await look(fly, desired)
     seen(after)
     return after
+
+
+def _check_values(desired: DesiredApp, actions: Sequence[Action], values: Mapping[str, SecretText]) -> None:
+    """Raises StepFailed before anything is changed, when the app cannot be given all that it should carry."""
+    needed = {*desired.secret_names, *desired.key_names} - {each.name for each in desired.generated}
+    missing = sorted(needed - values.keys())
+    if missing and any(isinstance(action, NEEDS_VALUES) for action in actions):
+        raise StepFailed(
+            "SecretMissing",
+            f"{desired.app_name} is left as it is: there is no value here for {', '.join(missing)}; "
+            "offer it where its Secret document says that it comes from",
+            is_transient=False,
+        )
 
 
 async def converge(

@@ -46,7 +46,7 @@ class SetSecrets(_Step):
     kind: ClassVar[str] = "set-secrets"
     names: tuple[str, ...]  # values are looked up at apply time, by name
     unset: tuple[str, ...]
-    mint: tuple[str, ...] = ()  # besides `names`: made at random at apply time, if still nobody has made them
+    mint: tuple[tuple[str, int], ...] = ()  # besides `names`: name and length of values made at apply time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

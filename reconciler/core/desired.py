@@ -46,6 +46,15 @@ class DesiredMachine:
 
 
 @dataclass(frozen=True, slots=True)
+class Generated:
+    """A secret whose value is made at random, once for the app and version."""
+
+    name: str
+    version: int
+    length: int  # characters
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredApp:
     """One `UserApp` document, resolved."""
 
@@ -70,7 +79,7 @@ class DesiredApp:
     paused_until: float | None = None  # unix seconds; of the app or of the whole fleet, the later one
     pause_reason: str = ""
     deploy: DeploySpec = DEPLOY
-    generated: tuple[tuple[str, int], ...] = ()  # those of `secret_names` that are minted, and which version
+    generated: tuple[Generated, ...] = ()  # those of `secret_names` that are minted, by name
 
 
 KEY_NAMES = ("PRESHARED_KEY", "PRESHARED_KEY_MANAGEMENT")  # as in Fly's guide
@@ -105,7 +114,7 @@ def resolve(specs: Specs, name: str, *, secrets_digest: str | None, key_id: str 
         pause_reason=pause.reason if pause else "",
         deploy=spec.deploy or fleet.deploy,
         generated=tuple(
-            (secret, generate.version)
+            Generated(secret, generate.version, generate.length)
             for secret in sorted(spec.secrets)
             if secret in specs.secrets and (generate := specs.secrets[secret].from_.generate)
         ),

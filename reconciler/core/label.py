@@ -9,8 +9,9 @@ from collections.abc import Iterable
 
 PREFIX = "RECONCILER_"  # no Secret document may take such a name
 PROTECTED = f"{PREFIX}PROTECTED"
-VALUE = "1"  # of a label that says everything by its name
+VALUE = "label"  # of one that says everything by its name
 
+_OWNER = f"{PREFIX}OWNER_"
 _PAUSED = f"{PREFIX}PAUSED_UNTIL_"
 _MINTED = re.compile(rf"{PREFIX}MINTED_([1-9]\d{{0,8}})_([A-Za-z_]\w*)", re.ASCII)
 _PAUSED_UNTIL = re.compile(rf"{_PAUSED}(\d{{1,12}})", re.ASCII)
@@ -18,7 +19,12 @@ _PAUSED_UNTIL = re.compile(rf"{_PAUSED}(\d{{1,12}})", re.ASCII)
 
 def owner(installation: str) -> str:
     """The label that makes an adopted app ours; its value is the document's name, for people."""
-    return f"{PREFIX}OWNER_{installation.upper()}"
+    return f"{_OWNER}{installation.upper()}"
+
+
+def owners(secret_names: Iterable[str]) -> frozenset[str]:
+    """The owner labels, of whichever installation."""
+    return frozenset(name for name in secret_names if name.startswith(_OWNER))
 
 
 def paused(until: float) -> str:

@@ -56,7 +56,7 @@ def made_from(machine: ObservedMachine) -> str | None:
 
 def carried(desired: DesiredApp) -> frozenset[str]:
     """What a machine says that it carries: names, of a generated secret `NAME:version`."""
-    versions = dict(desired.generated)
+    versions = {each.name: each.version for each in desired.generated}
     return frozenset(
         f"{name}:{versions[name]}" if name in versions else name
         for name in (*desired.secret_names, *desired.key_names)

@@ -17,7 +17,7 @@ from reconciler.core.observed import ObservedApp
 class Minting:
     """What follows from the generated secrets of one app. With a hold, nothing of the app may be launched."""
 
-    names: tuple[str, ...] = ()  # to be made, sorted
+    makes: tuple[tuple[str, int], ...] = ()  # name and length, sorted
     labels: frozenset[str] = frozenset()  # that the app should carry, whether it does or not
     reasons: tuple[str, ...] = ()
     holds: tuple[Hold, ...] = ()
@@ -34,7 +34,8 @@ def plan_minting(desired: DesiredApp, observed: ObservedApp) -> Minting:
     raised: list[str] = []
     holds: list[Hold] = []
     labels: set[str] = set()
-    for name, version in desired.generated:
+    for each in desired.generated:
+        name, version = each.name, each.version
         known = made.get(name, carried.get(name))
         is_set = name in observed.secret_names
         if known is not None and 0 < known < version:
@@ -46,7 +47,7 @@ def plan_minting(desired: DesiredApp, observed: ObservedApp) -> Minting:
             continue
         labels.add(label.minted(name, max(version, known or version)))
     return Minting(
-        names=tuple(sorted(first + raised)),
+        makes=tuple((each.name, each.length) for each in desired.generated if each.name in first + raised),
         labels=frozenset(labels) | _labels_of_held(observed, holds),
         reasons=(
             *([f"generates {', '.join(first)}"] if first else []),

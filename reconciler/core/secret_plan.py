@@ -45,17 +45,17 @@ def plan_secrets(
     A launch takes what is set at that moment, and nobody can read back what that is: so each plan with a
     launch sets everything first, whatever machines attest. A generated value is set once and never again.
     """
-    given = {*desired.key_names, *desired.secret_names} - dict(desired.generated).keys()
+    given = {*desired.key_names, *desired.secret_names} - {each.name for each in desired.generated}
     missing = sorted(given - observed.secret_names)
     labels = _labels(desired, observed, minting)
     unset = sorted(_unneeded(desired, observed, proofs))
     compared = desired.secrets_digest is not None
     attested = compared and any(mark.carries_secrets(desired, proof) for proof in proofs)
-    sends = compared and launches and bool(given)
+    sends = launches and bool(desired.generated or (compared and given))
     lost = tuple(f"secrets: {name} is not set any more" for name in missing) if attested else ()
     if not desired.corrects_drift and lost and not launches:
         missing = []
-    if not (missing or sends or unset or minting.names or labels.wanted or labels.unwanted):
+    if not (missing or sends or unset or minting.makes or labels.wanted or labels.unwanted):
         return SecretPlan(lost=lost)
     reasons = [
         *([f"{len(missing)} not set: {', '.join(missing)}"] if missing else []),
@@ -65,7 +65,9 @@ def plan_secrets(
         *dict.fromkeys((*labels.wanted.values(), *labels.unwanted.values())),
     ]
     # Without the values, only what is missing is worth asking for.
-    names = {*given, desired.owner_label} if compared and (sends or missing) else set(missing)
+    names = {*given} if compared and (sends or missing) else {*missing}
+    if (names and compared) or sends:
+        names.add(desired.owner_label)
     step = SetSecrets(
         app_name=desired.app_name,
         because="; ".join(reasons),
@@ -74,7 +76,7 @@ def plan_secrets(
         klass=Class.IN_PLACE,
         names=tuple(sorted(names | labels.wanted.keys())),
         unset=tuple(sorted({*unset, *labels.unwanted, *label.expired(observed.secret_names, now=now)})),
-        mint=minting.names,
+        mint=minting.makes,
     )
     return SecretPlan(step=step, lost=lost)
 
