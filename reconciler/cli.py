@@ -17,6 +17,7 @@ import typer
 from reconciler import logs, terminal
 from reconciler.commands.apply import apply
 from reconciler.commands.explain import explain
+from reconciler.commands.init import init
 from reconciler.commands.opening import Given
 from reconciler.commands.plan import plan
 from reconciler.commands.render import render
@@ -42,7 +43,7 @@ app = typer.Typer(
 )
 for verb in (validate, plan, apply, status):
     app.command()(verb)
-for writing in (schema, explain, render):
+for writing in (init, schema, explain, render):
     app.command()(writing)
 app.command("run")(run_for_ever)
 app.add_typer(secret, name="secret")
