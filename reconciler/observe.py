@@ -3,8 +3,11 @@
 Decides nothing but the claim, whose app it is. Leaves comparing to `core`.
 """
 
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from reconciler.core import moment
 from reconciler.core.observed import (
     Claim,
     ListedApp,
@@ -13,6 +16,7 @@ from reconciler.core.observed import (
     ObservedMachine,
     ObservedVolume,
     Row,
+    Snapshot,
 )
 from reconciler.fly.client import FlyClient
 from reconciler.fly.errors import Forbidden, NotFound
@@ -67,7 +71,8 @@ async def observe_app(
     secret_names = await fly.list_secrets(app_name)
     if not _is_ours(app, secret_names, network=network, owner_label=owner_label):
         return ObservedApp(app_name=app_name, claim=Claim.FOREIGN)
-    return await observe_contents(fly, app_name, claim=Claim.OURS, secret_names=secret_names)
+    contents = await observe_contents(fly, app_name, claim=Claim.OURS, secret_names=secret_names)
+    return replace(contents, network=app.network)
 
 
 async def observe_contents(
@@ -109,6 +114,27 @@ async def observe_contents(
                 if address.ip and not address.egress and not address.ip.lower().startswith(FLY_PRIVATE)
             )
         ),
+    )
+
+
+async def observe_snapshots(
+    fly: FlyClient, observed: ObservedApp, volumes: Collection[str] | None = None
+) -> ObservedApp:
+    """The same with the snapshots of these volumes (None: of all), which only the loss of one asks for.
+
+    Raises `FlyError`: a volume whose snapshots were not read is not taken for one without.
+    """
+    wanted = [one.id for one in observed.volumes if volumes is None or one.id in volumes]
+    found = {each: await fly.list_snapshots(observed.app_name, each) for each in wanted}
+    return replace(
+        observed,
+        snapshots={
+            each: tuple(
+                Snapshot(snapshot.id, snapshot.status, moment.parse(snapshot.created_at) or 0.0)
+                for snapshot in snapshots
+            )
+            for each, snapshots in found.items()
+        },
     )
 
 

@@ -5,7 +5,7 @@ When a pass comes is the loop's, and so is what follows from it.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.apply import apply
@@ -16,7 +16,7 @@ from reconciler.core.outcome import StepFailed
 from reconciler.core.plan import AppPlan, plan_app
 from reconciler.core.secret import SecretText
 from reconciler.fly.client import FlyClient
-from reconciler.observe import observe_app
+from reconciler.observe import observe_app, observe_snapshots
 
 CHANGES = 2  # a third would only restart again what does not become as wanted
 LOOKS = 30
@@ -33,8 +33,8 @@ class Seen:
     plan: AppPlan
 
 
-async def look(fly: FlyClient, desired: DesiredApp) -> Seen:
-    """Read one app whole and plan it; changes nothing. Raises FlyError."""
+async def look(fly: FlyClient, desired: DesiredApp, *, approved: Collection[str] = ()) -> Seen:
+    """Read one app whole and plan it; changes nothing. `approved`: volumes that may be lost. Raises FlyError."""
     observed = await observe_app(
         fly,
         org=desired.org,
@@ -42,7 +42,9 @@ async def look(fly: FlyClient, desired: DesiredApp) -> Seen:
         network=desired.network,
         owner_label=desired.owner_label,
     )
-    return Seen(desired, observed, plan_app(desired, observed))
+    if approved:
+        observed = await observe_snapshots(fly, observed, approved)
+    return Seen(desired, observed, plan_app(desired, observed, now=fly.now(), approved=approved))
 
 
 async def reconcile(
@@ -52,18 +54,20 @@ async def reconcile(
     values: Mapping[str, SecretText],
     describe: str,
     seen: Callable[[Seen], None],
+    choose: Callable[[AppPlan], AppPlan] = lambda plan: plan,
 ) -> Seen:
     """One pass; `seen` hears each reading, so that routes follow before and after the change.
 
-    `values`: every secret the app may be given, by name. The last reading is returned: its plan says
-    what is left. Raises FlyError and StepFailed.
+    `values`: every secret the app may be given, by name; `choose` takes out what must not be done now.
+    The last reading is returned: its plan says what is left. Raises FlyError and StepFailed.
     """
     before = await look(fly, desired)
     seen(before)
-    if not before.plan.actions:
+    actions = choose(before.plan).actions
+    if not actions:
         return before
-    _check_values(desired, before.plan.actions, values)
-    await apply(before.plan.actions, fly=fly, values=values, describe=describe)
+    _check_values(desired, actions, values)
+    await apply(actions, fly=fly, values=values, describe=describe)
     after = await look(fly, desired)
     seen(after)
     return after
@@ -83,14 +87,21 @@ def _check_values(desired: DesiredApp, actions: Sequence[Action], values: Mappin
 
 
 async def converge(
-    fly: FlyClient, desired: DesiredApp, *, values: Mapping[str, SecretText], describe: str
+    fly: FlyClient,
+    desired: DesiredApp,
+    *,
+    values: Mapping[str, SecretText],
+    describe: str,
+    choose: Callable[[AppPlan], AppPlan] = lambda plan: plan,
 ) -> Seen:
     """Passes until nothing is left to do or to wait for, within limits; the last reading tells.
 
-    Raises FlyError and StepFailed.
+    `choose` takes out of each plan what must not be done. Raises FlyError and StepFailed.
     """
     for changes_left in reversed(range(CHANGES)):
-        last = await reconcile(fly, desired, values=values, describe=describe, seen=lambda _: None)
+        last = await reconcile(
+            fly, desired, values=values, describe=describe, seen=lambda _: None, choose=choose
+        )
         for _ in range(LOOKS):
             if last.plan.actions or not last.plan.waiting:
                 break

@@ -51,7 +51,7 @@ def from_rows(desired: DesiredApp, listed: ListedApp | None, rows: Iterable[Row]
     machines: dict[str, str] = {}
     if listed is None:
         claim, why_not = Claim.ABSENT, "Creating"
-    elif not is_proven(desired, listed):
+    elif not is_proven(desired, listed, living):
         claim, why_not = Claim.FOREIGN, "Foreign"
     else:
         wanted = {machine.slot: machine for machine in desired.machines}

@@ -1,5 +1,10 @@
 """A moment as people write it; what time it is, nobody in `core` knows."""
 
+import re
+
+_RFC_3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:[Zz]|\+00:00)", re.ASCII)
+_MARCH = 3
+
 
 def shown(unix_s: float) -> str:
     """`2027-01-31 18:00:00 UTC`, by the calendar's own arithmetic (days from civil, in reverse)."""
@@ -14,3 +19,14 @@ def shown(unix_s: float) -> str:
     month += 1
     hour, minute = divmod(second // 60, 60)
     return f"{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second % 60:02} UTC"
+
+
+def parse(text: str) -> float | None:
+    """The unix seconds of a moment as Fly writes it, in UTC; None: it is written another way."""
+    found = _RFC_3339.fullmatch(text)
+    if not found:
+        return None
+    year, month, day, hour, minute, second = (int(part) for part in found.groups())
+    years, from_march = divmod((month - 3) % 12 + 12 * (year - (month < _MARCH)), 12)
+    days = years * 365 + years // 4 - years // 100 + years // 400 + (153 * from_march + 2) // 5 + day - 1
+    return float((days - 719_468) * 86_400 + hour * 3600 + minute * 60 + second)

@@ -1,22 +1,28 @@
 """What would make one user app as its document says, and what is held instead: frozen values with reasons.
 
-Answers for the app as a whole: whose it is, and the order. One slot is `slot_plan`'s, secrets are
-`secret_plan`'s, the fleet is `fleet_plan`'s, acting is `apply`'s.
+Answers for the app as a whole: whose it is, and whether anything may be done. One slot is `keep`'s or
+`fill`'s, what no slot wants `leftover`'s, the order `wave`'s, secrets `secret_plan`'s, acting `apply`'s.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from reconciler.core import mark, secret_plan, slot_plan
-from reconciler.core.action import Action, CreateApp, CreateMachine, UpdateMachine
+from reconciler.core import keep, label, mark, moment
+from reconciler.core.action import Action, CreateApp
 from reconciler.core.data_loss import Loss
 from reconciler.core.desired import DesiredApp
+from reconciler.core.fill import fill
 from reconciler.core.hold import Hold, Note
+from reconciler.core.leftover import plan_leftovers
 from reconciler.core.minting import plan_minting
 from reconciler.core.observed import Claim, ListedApp, ObservedApp, Row
+from reconciler.core.problem import printable
+from reconciler.core.secret_plan import left_alone, plan_secrets
 from reconciler.core.slot import ASLEEP, AWAKE, DYING, Slots, slot_of, sort_out
-from reconciler.core.slot_plan import SlotPlan
-from reconciler.core.volume import orphans
+from reconciler.core.slot_plan import without_launch
+from reconciler.core.terms import Terms
+from reconciler.core.wave import in_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,54 +45,96 @@ class AppPlan:
         return not (self.actions or self.holds or self.waiting)
 
 
-def plan_app(desired: DesiredApp, observed: ObservedApp) -> AppPlan:
+def plan_app(
+    desired: DesiredApp,
+    observed: ObservedApp,
+    *,
+    now: float,
+    approved: Collection[str] = (),
+    stuck: Mapping[str, str] = MappingProxyType({}),
+) -> AppPlan:
     """What to do about one app, from its resolved document and a whole reading; same inputs, same plan.
 
-    An app that is not proven ours gets no action. Nothing is ever destroyed: what would need it is a hold.
+    An app that is not proven ours gets no action, nor does one that is paused. `now`: unix seconds.
+    `approved`: ids of volumes whose loss somebody approved. `stuck`: machine id → why an update of it cannot
+    succeed where it is.
     """
-    compared = desired.secrets_digest is not None
     if observed.claim in (Claim.TAKEN, Claim.FOREIGN):
         return AppPlan(
             name=desired.name,
             app_name=desired.app_name,
             holds=(_not_ours(desired, observed.claim),),
-            secrets_compared=compared,
+            secrets_compared=desired.secrets_digest is not None,
         )
+    terms = Terms(
+        now=now,
+        protected=desired.protect is True or label.is_protected(observed.secret_names),
+        approved=frozenset(approved),
+        stuck=stuck,
+    )
+    plan = _whole(desired, observed, terms)
+    pause = _pause(desired, observed, now)
+    if pause is None:
+        return plan
+    return replace(plan, actions=(), waiting=(), holds=tuple(sorted((pause, *plan.holds))))
+
+
+def _whole(desired: DesiredApp, observed: ObservedApp, terms: Terms) -> AppPlan:
     slots = sort_out(desired, observed)
     minting = plan_minting(desired, observed)
-    plans = _slot_plans(desired, slots, observed)
+    by_slot = {
+        machine.slot: keep.keep(desired, machine, slots.holders[machine.slot], observed, terms)
+        if machine.slot in slots.holders
+        else fill(desired, machine, observed, terms)
+        for machine in sorted(desired.machines, key=lambda machine: machine.slot)
+    }
     if minting.holds:
-        plans = [slot_plan.without_launch(plan) for plan in plans]
-    launches = any(isinstance(plan.machine, CreateMachine | UpdateMachine) for plan in plans)
+        by_slot = {slot: without_launch(plan) for slot, plan in by_slot.items()}
+    plans = tuple(by_slot.values())
+    leftovers = plan_leftovers(desired, slots, observed, plans, terms)
     proofs = [mark.attested(machine) for machine in slots.holders.values()]
-    secrets = secret_plan.plan_secrets(desired, observed, proofs, minting, launches=launches)
-    steps: list[Action | None] = [
-        _create_app(desired) if observed.claim is Claim.ABSENT else None,
-        secrets.step,
-        *(plan.volume for plan in plans),
-        *(plan.machine for plan in plans),
-        *(plan.mark for plan in plans),
-    ]
+    secrets = plan_secrets(
+        desired, observed, proofs, minting, launches=any(plan.launches for plan in plans), now=terms.now
+    )
+    first = [_create_app(desired)] if observed.claim is Claim.ABSENT else []
     return AppPlan(
         name=desired.name,
         app_name=desired.app_name,
-        actions=tuple(step for step in steps if step),
+        actions=in_order(
+            [*first, *([secrets.step] if secrets.step else [])],
+            leftovers,
+            tuple(by_slot.items()),
+            desired.deploy,
+        ),
         holds=tuple(
-            sorted(
-                [hold for plan in plans for hold in plan.holds] + _surplus(desired, slots) + [*minting.holds]
-            )
+            sorted([*(hold for plan in plans for hold in plan.holds), *leftovers.holds, *minting.holds])
         ),
         notes=tuple(
             sorted(
-                [note for plan in plans for note in plan.notes]
-                + _notes(observed, slots, plans, secrets.lost)
-                + secret_plan.left_alone(desired, observed, proofs)
+                [
+                    *(note for plan in plans for note in plan.notes),
+                    *_notes(observed, slots, secrets.lost),
+                    *leftovers.notes,
+                    *left_alone(desired, observed, proofs),
+                ]
             )
         ),
-        waiting=tuple(plan.waiting for plan in plans if plan.waiting),
+        waiting=(*(plan.waiting for plan in plans if plan.waiting), *leftovers.waiting),
+        losses=tuple(sorted([*(loss for plan in plans for loss in plan.losses), *leftovers.losses])),
         changed_by_hand=(*secrets.lost, *(line for plan in plans for line in plan.changed_by_hand)),
-        secrets_compared=compared,
+        secrets_compared=desired.secrets_digest is not None,
     )
+
+
+def _pause(desired: DesiredApp, observed: ObservedApp, now: float) -> Hold | None:
+    """The document's pause or the live app's, whichever lasts longer."""
+    by_document = desired.paused_until or 0.0
+    by_label = label.paused_until(observed.secret_names) or 0.0
+    until = max(by_document, by_label)
+    if until <= now:
+        return None
+    reason = desired.pause_reason if by_document >= by_label else "its label says so"
+    return Hold("", "Paused", f"nothing is changed before {moment.shown(until)}: {printable(reason)}")
 
 
 def in_sync(desired: DesiredApp, listed: ListedApp | None, rows: Iterable[Row]) -> bool:
@@ -94,9 +142,9 @@ def in_sync(desired: DesiredApp, listed: ListedApp | None, rows: Iterable[Row]) 
 
     `listed` and `rows` are the app's own; None: no such app is listed.
     """
-    if listed is None or not is_proven(desired, listed):
-        return False
     living = [row for row in rows if row.state not in DYING]
+    if listed is None or not is_proven(desired, listed, living):
+        return False
     by_slot = {slot_of(desired, row): row for row in living}
     wanted = {machine.slot: machine for machine in desired.machines}
     if by_slot.keys() != wanted.keys() or len(living) != len(wanted):
@@ -109,16 +157,24 @@ def in_sync(desired: DesiredApp, listed: ListedApp | None, rows: Iterable[Row]) 
         if (
             row.state not in states
             or row.region not in machine.regions
-            or not slot_plan.is_in_sync(desired, machine, row)
+            or not keep.is_in_sync(desired, machine, row)
             or mark.missing(mark.metadata(desired, machine, mark.attested(row)), row)
         ):
             return False
     return True
 
 
-def is_proven(desired: DesiredApp, listed: ListedApp) -> bool:
-    """Whether the app in our organisation's list is ours: its network and name agree with the document."""
-    return listed.name == desired.app_name and listed.network == desired.network
+def is_proven(desired: DesiredApp, listed: ListedApp, rows: Iterable[Row]) -> bool:
+    """Whether the app in our organisation's list is the document's: enough to route, never to change it.
+
+    The document names the app, so an owner mark on one of its machines is hint enough for one that was
+    adopted, whose label no list shows; before anything is changed that is read.
+    """
+    if listed.name != desired.app_name:
+        return False
+    return listed.network == desired.network or any(
+        row.metadata.get(mark.OWNER) == desired.owner for row in rows
+    )
 
 
 def _not_ours(desired: DesiredApp, claim: Claim) -> Hold:
@@ -137,48 +193,20 @@ def _not_ours(desired: DesiredApp, claim: Claim) -> Hold:
     )
 
 
-def _slot_plans(desired: DesiredApp, slots: Slots, observed: ObservedApp) -> list[SlotPlan]:
-    return [
-        slot_plan.keep(desired, machine, slots.holders[machine.slot], observed)
-        if machine.slot in slots.holders
-        else slot_plan.fill(desired, machine, observed)
-        for machine in sorted(desired.machines, key=lambda machine: machine.slot)
-    ]
-
-
 def _create_app(desired: DesiredApp) -> CreateApp:
     return CreateApp(
         app_name=desired.app_name,
         because="the document has no app yet",
+        key="app",
         org=desired.org,
         network=desired.network,
     )
 
 
-def _surplus(desired: DesiredApp, slots: Slots) -> list[Hold]:
-    wanted = {machine.slot for machine in desired.machines}
-    holds = []
-    for machine in slots.surplus:
-        slot = slot_of(desired, machine) or ""
-        if slot in wanted:
-            reason, why = "Surplus", f"{slots.holders[slot].name} fills its slot {slot}"
-        else:
-            reason, why = "CountLowered", f"the document has no slot {slot} any more"
-        message = f"machine {machine.name} ({machine.id}) is not wanted: {why}; this program destroys nothing"
-        holds.append(Hold(slot, reason, f"{message}: destroy it yourself after looking into it"))
-    return holds
-
-
-def _notes(
-    observed: ObservedApp, slots: Slots, plans: Iterable[SlotPlan], lost: tuple[str, ...]
-) -> list[Note]:
+def _notes(observed: ObservedApp, slots: Slots, lost: tuple[str, ...]) -> list[Note]:
     notes = [
         Note(machine.name, "Stray", f"machine {machine.name} ({machine.id}) is in our app without our marks")
         for machine in slots.strays
-    ]
-    notes += [
-        Note(volume.name, "OrphanVolume", f"volume {volume.id} ({volume.name}) is mounted by no machine")
-        for volume in orphans(observed, [plan.uses_volume for plan in plans])
     ]
     if observed.public_addresses:
         addresses = ", ".join(sorted(observed.public_addresses))

@@ -87,22 +87,27 @@ def first_name(name: str) -> str:
 
 
 def next_name(slot: str, taken: Iterable[str]) -> str:
-    """The slot's name, or the first of `{slot}-r1`, `-r2` … that no listed machine holds."""
-    held = set(taken)
-    name, number = slot, 0
-    while name in held:
-        number += 1
-        name = f"{slot}-r{number}"
-    return name
+    """The slot's name, or the one after the last of `{slot}`, `{slot}-r1`, `{slot}-r2` … that is taken."""
+    held = [_number(name) for name in taken if first_name(name) == slot]
+    return f"{slot}-r{max(held) + 1}" if held else slot
 
 
-def _usefulness(machine: ObservedMachine, spec_hash: str) -> tuple[bool, bool, bool, int, str, str]:
-    """Smallest first, without `state`: machines sleep and wake, and a slot must not wander with them."""
+def _number(name: str) -> int:
+    again = _NEXT_NAME.fullmatch(name)
+    return int(again[2]) if again else 0
+
+
+def _usefulness(machine: ObservedMachine, spec_hash: str) -> tuple[bool, bool, bool, bool, int, str, str]:
+    """Smallest first, without `state`: machines sleep and wake, and a slot must not wander with them.
+
+    Of two equals the later name: it was made because something was wrong with the earlier one.
+    """
     return (
         machine.host_status != "ok",
         machine.metadata.get(mark.SPEC) != spec_hash,
         machine.metadata.get(mark.VERSION) != machine.version,
-        len(machine.name),
+        first_name(machine.name) != machine.metadata.get(mark.SLOT),
+        -_number(machine.name),
         machine.name,
         machine.id,
     )

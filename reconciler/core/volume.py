@@ -3,7 +3,7 @@
 Answers for slots without a machine. Making the volume is `apply`'s.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from reconciler.core.desired import DesiredApp, DesiredMachine, DesiredMount
@@ -37,12 +37,25 @@ class Wait:
 
 
 def choose(
-    desired: DesiredApp, machine: DesiredMachine, mount: DesiredMount, observed: ObservedApp
+    desired: DesiredApp,
+    machine: DesiredMachine,
+    mount: DesiredMount,
+    observed: ObservedApp,
+    *,
+    approved: Collection[str] = (),
 ) -> Mount | Make | Wait | Hold:
-    """The candidates are the app's unattached volumes of the slot's name; see the module's promise."""
-    named = [volume for volume in observed.volumes if volume.name == mount.volume_name]
+    """The candidates are the app's unattached volumes of the slot's name; see the module's promise.
+
+    One whose loss is `approved` is not mounted again where the slot may not be, and not missed when gone.
+    """
+    named = [
+        volume
+        for volume in observed.volumes
+        if volume.name == mount.volume_name
+        and not (volume.id in approved and (volume.region not in machine.regions or volume.state in GOING))
+    ]
     living = [volume for volume in named if volume.state not in GOING]
-    holders = _holders(observed)
+    holders = holders_of(observed)
     bound = [volume for volume in living if volume.attached_machine_id or volume.id in holders]
     if bound:
         # Each of them before any free one: the data may be in the one that is still bound.
@@ -54,7 +67,7 @@ def choose(
     if living:
         return _pick(machine, living, {gone.volume_id for gone in observed.gone})
     lost = _lost(desired, machine, named, observed)
-    if lost:
+    if lost and lost not in approved:
         return Hold(
             machine.slot,
             "VolumeMissing",
@@ -64,20 +77,7 @@ def choose(
     return Make()
 
 
-def orphans(observed: ObservedApp, used: Iterable[str]) -> list[ObservedVolume]:
-    """Volumes that no machine mounts and no slot is about to; sorted by id. They are never deleted."""
-    kept = {*used, *_holders(observed)}
-    return sorted(
-        (
-            volume
-            for volume in observed.volumes
-            if not volume.attached_machine_id and volume.id not in kept and volume.state not in GOING
-        ),
-        key=lambda volume: volume.id,
-    )
-
-
-def _holders(observed: ObservedApp) -> dict[str, str]:
+def holders_of(observed: ObservedApp) -> dict[str, str]:
     """Volume id → machine id as the machines say; the volume list lags and may not show it yet."""
     return {machine.volume_id: machine.id for machine in observed.machines if machine.volume_id}
 

@@ -55,6 +55,10 @@ class FlyClient(AppCalls, MachineCalls, VolumeCalls):
         self._calls = Caller(http, token=token, pace=pace)
         self._wall = wall
 
+    def now(self) -> float:
+        """Unix seconds, by the clock that lease expiries are judged by."""
+        return self._wall()
+
     async def list_secrets(self, app: str) -> frozenset[str]:
         """The names."""
         answer = await self._calls.ask(on_app("GET", app, "/secrets", "list secrets"), _SECRETS)

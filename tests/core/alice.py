@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from reconciler.core import mark
+from reconciler.core import mark, plan
 from reconciler.core.desired import DesiredApp, DesiredMachine, DesiredMount
 from reconciler.core.observed import Claim, ListedApp, ObservedApp, ObservedMachine, ObservedVolume, Row
+from reconciler.core.plan import AppPlan
 
 Json = Any
 
@@ -66,6 +67,14 @@ def alice(*machines: DesiredMachine, **changes: Any) -> DesiredApp:
         corrects_drift=True,
     )
     return replace(app, **changes)
+
+
+NOW = 1_790_000_000.0  # 2026-09-21 14:13:20 UTC
+
+
+def plan_app(desired: DesiredApp, observed: ObservedApp, *, now: float = NOW, **terms: Any) -> AppPlan:
+    """The plan at a moment that most tests do not care about."""
+    return plan.plan_app(desired, observed, now=now, **terms)
 
 
 def marks(desired: DesiredApp, machine: DesiredMachine, version: str = "v1") -> dict[str, str]:

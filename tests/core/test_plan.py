@@ -6,10 +6,18 @@ from typing import Any
 import pytest
 
 from reconciler.core import mark
-from reconciler.core.action import CreateMachine, CreateVolume, MarkMachine, SetSecrets, UpdateMachine
+from reconciler.core.action import (
+    Class,
+    CreateMachine,
+    CreateVolume,
+    DestroyMachine,
+    MarkMachine,
+    SetSecrets,
+    UpdateMachine,
+)
 from reconciler.core.desired import DesiredMachine
 from reconciler.core.observed import Claim
-from reconciler.core.plan import AppPlan, in_sync, plan_app
+from reconciler.core.plan import AppPlan, in_sync
 from tests.core import golden
 from tests.core.alice import (
     CONFIG,
@@ -22,6 +30,7 @@ from tests.core.alice import (
     found,
     listed,
     marks,
+    plan_app,
     rows,
     slot,
     volume,
@@ -423,51 +432,61 @@ def test_a_machine_under_a_later_name_fills_its_slot() -> None:
 # --- what would need a destroy
 
 
-def test_a_lowered_count_holds_the_machines_that_are_too_many() -> None:
+def test_a_lowered_count_destroys_the_machines_that_are_too_many() -> None:
     old = alice(slot("web-0"), slot("web-1"))
     machines = [found(old, machine) for machine in old.machines]
-    plan = plan_app(alice(slot("web-0")), app(*machines))
-    assert (kinds(plan), reasons(plan)) == ([], ["CountLowered"])
+    (destroy,) = plan_app(alice(slot("web-0")), app(*machines)).actions
+    assert isinstance(destroy, DestroyMachine)
+    assert (destroy.name, destroy.klass) == ("web-1", Class.DELETE)
 
 
-def test_of_two_machines_for_one_slot_one_fills_it_and_the_other_is_held() -> None:
+def test_of_two_machines_for_one_slot_the_later_name_fills_it_and_the_other_goes() -> None:
+    """The later one was made because something was wrong with the earlier: its host was lost, say."""
     desired = alice(slot())
     two = [found(desired, desired.machines[0], name=name) for name in ("web-0", "web-0-r1")]
-    plan = plan_app(desired, app(*two))
-    assert (kinds(plan), reasons(plan)) == ([], ["Surplus"])
-    assert "web-0-r1" in plan.holds[0].message
+    (destroy,) = plan_app(desired, app(*two)).actions
+    assert isinstance(destroy, DestroyMachine)
+    assert destroy.name == "web-0"
 
 
 @pytest.mark.parametrize(
-    ("wanted", "mounted", "of_name"),
-    [
-        (with_volume(), None, "web_data_0"),
-        (slot(), "vol_1", "web_data_0"),
-        (with_volume(), "vol_1", "web_files_0"),
-    ],
-    ids=["needs a volume", "has one too many", "has another"],
+    ("wanted", "of_name"), [(slot(), "web_data_0"), (with_volume(), "web_files_0")], ids=["none", "another"]
 )
-def test_a_volume_cannot_come_or_go_or_change_on_a_living_machine(
-    wanted: DesiredMachine, mounted: str | None, of_name: str
+def test_a_machine_is_not_replaced_while_that_would_lose_a_volume_that_nobody_gave_up(
+    wanted: DesiredMachine, of_name: str
 ) -> None:
     desired = alice(replace(wanted, spec_hash="spec2", config={**CONFIG, "image": "registry/studio:2"}))
-    machine = found(alice(slot()), slot(), volume=mounted)
-    volumes = (volume(name=of_name, attached_machine_id=machine.id),) if mounted else ()
-    plan = plan_app(desired, app(machine, volumes=volumes))
-    assert (kinds(plan), reasons(plan)) == ([], ["NeedsReplacement"])
+    machine = found(alice(slot()), slot(), volume="vol_1")
+    plan = plan_app(desired, app(machine, volumes=(volume(name=of_name, attached_machine_id=machine.id),)))
+    assert (kinds(plan), reasons(plan)) == ([], ["NeedsReplacement", "DataLossNotApproved"])
+    assert [(loss.volume_id, loss.approved) for loss in plan.losses] == [("vol_1", False)]
 
 
-def test_a_machine_in_a_region_that_is_not_wanted_is_held() -> None:
+def test_a_machine_that_needs_a_volume_is_made_anew_with_one() -> None:
+    plan = plan_app(alice(with_volume()), app(found(alice(slot()), slot())))
+    assert kinds(plan) == ["set-secrets", "destroy-machine", "create-volume", "create-machine"]
+    assert [action.klass for action in plan.actions[1:]] == [Class.REPLACE, Class.CREATE, Class.REPLACE]
+
+
+def test_a_machine_in_a_region_that_is_not_wanted_is_made_anew_in_one_that_is() -> None:
     desired = alice(slot())
     plan = plan_app(desired, app(found(desired, desired.machines[0], region="sin")))
-    assert (kinds(plan), reasons(plan)) == ([], ["NeedsReplacement"])
+    assert kinds(plan) == ["set-secrets", "destroy-machine", "create-machine"]
 
 
-@pytest.mark.parametrize("size_gb", [1, 3])
-def test_a_volume_of_another_size_is_held(size_gb: int) -> None:
+def test_a_volume_grows() -> None:
     desired = alice(with_volume(mount=replace(MOUNT, size_gb=2), spec_hash="spec2"))
     machine = found(alice(with_volume()), with_volume(), volume="vol_1")
-    plan = plan_app(desired, app(machine, volumes=(volume(size_gb=size_gb, attached_machine_id=machine.id),)))
+    plan = plan_app(desired, app(machine, volumes=(volume(size_gb=1, attached_machine_id=machine.id),)))
+    assert kinds(plan) == ["extend-volume", "mark-machine"]
+    assert plan.actions[0].klass is Class.RESTART
+    assert plan.actions[1].after == ("extend:vol_1",)
+
+
+def test_a_volume_never_shrinks() -> None:
+    desired = alice(with_volume(mount=replace(MOUNT, size_gb=2), spec_hash="spec2"))
+    machine = found(alice(with_volume()), with_volume(), volume="vol_1")
+    plan = plan_app(desired, app(machine, volumes=(volume(size_gb=3, attached_machine_id=machine.id),)))
     assert (kinds(plan), reasons(plan)) == ([], ["VolumeSize"])
 
 
@@ -618,7 +637,9 @@ def test_a_missing_or_surplus_machine_or_a_foreign_app_is_never_in_sync() -> Non
     assert not in_sync(desired, listed(desired), ())
     assert not in_sync(desired, None, ())
     assert not in_sync(desired, listed(desired), rows([machine, found(desired, slot("web-1"))]))
-    assert not in_sync(desired, listed(desired, network="default"), rows([machine]))
+    assert not in_sync(desired, listed(desired, name="acme-bob"), rows([machine]))
+    bare = found(desired, slot(), metadata={})
+    assert not in_sync(desired, listed(desired, network="default"), rows([bare]))
 
 
 def test_a_machine_that_may_not_sleep_and_does_has_the_app_read() -> None:

@@ -9,8 +9,21 @@ from reconciler.core import label, mark
 from reconciler.core.action import CreateMachine, MarkMachine, SetSecrets, UpdateMachine
 from reconciler.core.desired import DesiredApp, Generated
 from reconciler.core.observed import ObservedApp
-from reconciler.core.plan import AppPlan, in_sync, plan_app
-from tests.core.alice import LABEL, NAMES, absent, alice, app, found, listed, rows, slot, volume, with_volume
+from reconciler.core.plan import AppPlan, in_sync
+from tests.core.alice import (
+    LABEL,
+    NAMES,
+    absent,
+    alice,
+    app,
+    found,
+    listed,
+    plan_app,
+    rows,
+    slot,
+    volume,
+    with_volume,
+)
 
 SESSION = "SESSION_KEY"
 

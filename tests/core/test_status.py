@@ -9,10 +9,21 @@ from reconciler.core.desired import DesiredApp
 from reconciler.core.fleet import Member, failing, from_reading, from_rows, unclaimed
 from reconciler.core.kinds import FleetSpec
 from reconciler.core.observed import Claim, ListedApp, ObservedApp, ObservedFleet
-from reconciler.core.plan import plan_app
 from reconciler.core.spec import FleetDoc, Specs
 from reconciler.core.status import Condition, Status
-from tests.core.alice import CONFIG, SERVICES, absent, alice, app, found, listed, rows, slot, with_volume
+from tests.core.alice import (
+    CONFIG,
+    SERVICES,
+    absent,
+    alice,
+    app,
+    found,
+    listed,
+    plan_app,
+    rows,
+    slot,
+    with_volume,
+)
 
 
 def read(desired: DesiredApp, observed: ObservedApp) -> Member:
@@ -140,8 +151,19 @@ def test_the_machines_that_serve_go_on_while_another_is_replaced() -> None:
 
 def test_rows_of_an_app_without_our_network_never_make_a_route() -> None:
     desired = alice(slot())
-    member = from_rows(desired, listed(desired, network="default"), rows([found(desired, slot())]))
+    theirs = listed(desired, network="default")
+    member = from_rows(desired, theirs, rows([found(desired, slot(), metadata={})]))
     assert (member.claim, member.serving) == (Claim.FOREIGN, False)
+
+
+def test_rows_of_an_adopted_app_make_a_route_by_our_mark() -> None:
+    """Its label stands in no list; host and app are the document's words, so no tenant can steal a route."""
+    desired = alice(slot())
+    adopted = listed(desired, network="default")
+    member = from_rows(desired, adopted, rows([found(desired, slot())]))
+    assert (member.claim, member.serving) == (Claim.OURS, True)
+    other = replace(desired, app_name="acme-bob")
+    assert from_rows(other, adopted, rows([found(desired, slot())])).claim is Claim.FOREIGN
 
 
 # --- without a document
