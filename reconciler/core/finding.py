@@ -205,6 +205,80 @@ FINDINGS: Mapping[str, Finding] = MappingProxyType(
             "The option works on HTTP, which the proxy reads only with the http handler.",
             "Add http to the handlers.",
         ),
+        "unknown-size": Finding(
+            "Fly refuses a size that it does not have.",
+            "Use one of those listed, or better guest, which replaces size.",
+        ),
+        "guest-cpus": Finding(
+            "Fly has machines with these numbers of CPUs only, and refuses others.",
+            "Use one of those listed.",
+        ),
+        "guest-memory": Finding(
+            "How much memory a machine may have goes by its CPUs; Fly refuses other amounts.",
+            "Stay within the range and its steps, or change cpus.",
+        ),
+        "cannot-suspend": Finding(
+            "Fly stops such a machine instead, and the next visitor waits for a cold start.",
+            "Remove what stands against it, or say autostop: stop.",
+        ),
+        "replay-needs-http": Finding(
+            "A replay keeps the visitor's port and carries only HTTP, so the visitor would see an empty 502.",
+            "Give the port handlers: [http], or [tls, http] for 443.",
+        ),
+        "raw-port": Finding(
+            "User apps have no public address, and giving them one would expose every service of theirs.",
+            "Offer HTTP, or take the port away; machines of one app reach each other without services.",
+        ),
+        "image-without-digest": Finding(
+            "A tag can be moved: two machines of one version would run different programs.",
+            "Pin the image by its digest: name@sha256:….",
+        ),
+        "predictable-app-name": Finding(
+            "App names are global on Fly: whoever guesses one can take it before your user signs up.",
+            "Put an unguessable part into the pattern before there are users; a changed one moves nobody.",
+        ),
+        # Rows of a UserAppSet
+        "bad-template": Finding(
+            "What stands in braces is a column of the table, and only values can hold one.",
+            "Name a column that is there, or write {{ and }} for plain braces.",
+        ),
+        "bad-digest": Finding(
+            "A SHA-256 is 64 digits of 0-9 and a-f.", "Copy what `sha256sum FILE` prints first."
+        ),
+        "set-refused": Finding(
+            "The file is not the one that the document declares, so half of it may be missing.",
+            "Bring the whole file, or declare the count or sha256 that it has now.",
+        ),
+        "table-header": Finding(
+            "Without the names of the columns no cell means anything.",
+            "Write each column's name once in the first line.",
+        ),
+        "table-row": Finding(
+            "Such a line may have been anybody's row, so no user app counts as gone while it is there.",
+            "Mend the line: balanced quotes in CSV, one JSON object in JSON lines.",
+        ),
+        "table-cut": Finding(
+            "A file that ends in the middle of a line may have been cut, and its last value with it.",
+            "End the file with a line break, or declare count or sha256.",
+        ),
+        "table-empty": Finding(
+            "A table without rows is most often a broken export, so nothing is deleted for it.",
+            "Bring the rows back, or declare count: 0.",
+        ),
+        "row-cells": Finding(
+            "With a cell too few or too many nobody knows which is which.", "Give the row all of its cells."
+        ),
+        "row-character": Finding(
+            "Control characters can forge lines, and no name, region or setting needs one.",
+            "Remove the character; it may be a line break inside quotes.",
+        ),
+        "more-problems": Finding(
+            "After a thousand lines the next ones help nobody.", "Mend those that are shown first."
+        ),
+        "set-shrunk": Finding(
+            "More rows vanished at once than may be deleted within an hour, as a broken export would show.",
+            "Bring the rows back; if they are meant to go, approve that or raise the delete budget.",
+        ),
         # Secrets
         "secret-not-offered": Finding(
             "A document may read only what the process was told to offer.",
