@@ -14,11 +14,15 @@ from pathlib import Path
 
 from watchfiles import Change, awatch
 
+from reconciler.checkout import under_way
 from reconciler.core.envelope import Reading, read
-from reconciler.core.spec import ENV_PREFIX, Specs, Unreadable, assemble
+from reconciler.core.settle import Settle
+from reconciler.core.spec import ENV_PREFIX, Memory, Specs, Unreadable, assemble, wanted_tables
+from reconciler.core.table import Format, Table, Unread, read_table
 
 SUFFIXES = (".yaml", ".yml")
 LARGEST_FILE_BYTES = 64 * 1024 * 1024
+LARGEST_TABLE_BYTES = 1024 * 1024 * 1024
 DEBOUNCE_MS = 300  # editors and git write several files at once
 LOOK_AGAIN_MS = 1_000  # a watched folder that is replaced by another sends no event
 
@@ -32,6 +36,10 @@ class Source:
         self._root = Path(path)
         self._env_prefix = env_prefix
         self._kept: dict[str, tuple[bytes, Reading]] = {}  # file → hash of its bytes, what it says
+        self._tables: dict[tuple[str, Format], tuple[bytes, Table]] = {}
+        self._memory = Memory()
+        self._settle = Settle()
+        self._is_under_way = False  # git was at work during the last reading
         self._seen: object = None
 
     def read(self, progress: Callable[[int, int], None] | None = None) -> Specs:
@@ -48,8 +56,25 @@ class Source:
             if progress is not None:
                 progress(number, len(places))
         self._kept = {file: kept for file, kept in self._kept.items() if file in contents}
-        self._seen = self._fingerprint(contents)
-        return assemble(contents, root=str(self._root))
+        tables = {wanted: self._table(*wanted) for wanted in sorted(wanted_tables(contents))}
+        self._tables = {wanted: kept for wanted, kept in self._tables.items() if wanted in tables}
+        half = under_way(self._root)
+        self._is_under_way = bool(half)
+        self._seen = self._fingerprint(contents), self._table_fingerprint(tables), half
+        return assemble(
+            contents,
+            root=str(self._root),
+            tables=tables,
+            incomplete_because=[f"{self._root}: {half}"] if half else (),
+            memory=self._memory,
+        )
+
+    def settled(self, *, now: float) -> bool:
+        """Read again; True when the source is complete and has listed the same names for two seconds.
+
+        `now` is a time by the caller's clock, the same one each time.
+        """
+        return self._settle.take(self.read(), now=now)
 
     async def watch(self, stop: asyncio.Event) -> AsyncIterator[Specs]:
         """The specs again each time that they have changed since the last reading, until `stop` is set."""
@@ -75,7 +100,7 @@ class Source:
             async with aclosing(looks) as events:
                 async for changes in events:
                     replaced = _identity(folder) != identity or (folder == self._root) != self._root.is_dir()
-                    if changes or replaced or may_have_missed:
+                    if changes or replaced or may_have_missed or self._is_under_way:
                         may_have_missed = False
                         before = self._seen
                         specs = await asyncio.to_thread(self.read)
@@ -132,33 +157,74 @@ class Source:
                     yield str(path), target
 
     def _file(self, path: Path, target: Path) -> Content:
-        try:
-            if not target.is_file():  # reading a pipe would wait for ever
-                return Unreadable("it is not an ordinary file")
-            with target.open("rb") as file:
-                content = file.read(LARGEST_FILE_BYTES + 1)
-        except OSError as error:
-            return Unreadable(_reason(error))
-        if len(content) > LARGEST_FILE_BYTES:
-            return Unreadable(f"it is larger than {LARGEST_FILE_BYTES // 1024 // 1024} MiB")
+        content = _bytes(target, LARGEST_FILE_BYTES)
+        if isinstance(content, Unreadable):
+            return content
         digest = hashlib.sha256(content).digest()
         kept = self._kept.get(str(path))
         if kept is not None and kept[0] == digest:
             return kept[1]
-        try:
-            text = content.decode()
-        except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-            return Unreadable(f"line {line} is not UTF-8 text; save it as UTF-8")
+        text = _text(content)
+        if isinstance(text, Unreadable):
+            return text
         reading = read(str(path), text, env_prefix=self._env_prefix)
         self._kept[str(path)] = digest, reading
         return reading
+
+    def _table(self, file: str, kind: Format) -> Table | Unread:
+        """A table of rows, by the same rules as specs: below the folder, whatever links lead there."""
+        try:
+            top = self._root.resolve(strict=True)
+            target = Path(file).resolve(strict=True)
+        except (OSError, RuntimeError, ValueError) as error:
+            return Unread(file, _reason(error))
+        if not target.is_relative_to(top if top.is_dir() else top.parent):
+            return Unread(file, f"it is a link that leads out of {self._root}")
+        content = _bytes(target, LARGEST_TABLE_BYTES)
+        if isinstance(content, Unreadable):
+            return Unread(file, content.reason)
+        digest = hashlib.sha256(content).digest()
+        kept = self._tables.get((file, kind))
+        if kept is not None and kept[0] == digest:
+            return kept[1]
+        text = _text(content)
+        if isinstance(text, Unreadable):
+            return Unread(file, text.reason)
+        del content  # a large table is not held twice
+        table = read_table(file, text, kind)
+        self._tables[file, kind] = digest, table
+        return table
+
+    def _table_fingerprint(self, tables: dict[tuple[str, Format], Table | Unread]) -> object:
+        return {
+            wanted: table if isinstance(table, Unread) else self._tables[wanted][0]
+            for wanted, table in tables.items()
+        }
 
     def _fingerprint(self, contents: dict[str, Content]) -> object:
         return {
             file: content if isinstance(content, Unreadable) else self._kept[file][0]
             for file, content in contents.items()
         }
+
+
+def _bytes(target: Path, most: int) -> bytes | Unreadable:
+    try:
+        if not target.is_file():  # reading a pipe would wait for ever
+            return Unreadable("it is not an ordinary file")
+        with target.open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        return Unreadable(_reason(error))
+    return content if len(content) <= most else Unreadable(f"it is larger than {most // 1024 // 1024} MiB")
+
+
+def _text(content: bytes) -> str | Unreadable:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return Unreadable(f"line {line} is not UTF-8 text; save it as UTF-8")
 
 
 def _worth_a_look(_change: Change, path: str) -> bool:

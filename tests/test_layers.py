@@ -46,7 +46,8 @@ LAW = (
     Layer("reconciler.workqueue", (), NOTHING),
     Layer("reconciler.age", (CORE,), frozenset({"pyrage"})),
     Layer("reconciler.config", (CORE, "reconciler.age"), NOTHING),
-    Layer("reconciler.source", (CORE,), frozenset({"watchfiles"})),
+    Layer("reconciler.checkout", (), NOTHING),
+    Layer("reconciler.source", (CORE, "reconciler.checkout"), frozenset({"watchfiles"})),
     Layer("reconciler.secret_file", (CORE,), NOTHING),
     Layer("reconciler.secret_source", (CORE, "reconciler.age", "reconciler.secret_file"), NOTHING),
     Layer("reconciler.observe", VERB),
@@ -56,6 +57,14 @@ LAW = (
     Layer("reconciler.census", (*INTENT, "router.table")),
     Layer("reconciler.survey", (*PASS, *INTENT, "reconciler.reconcile")),
     Layer("reconciler.report", (CORE, "reconciler.survey")),
+    Layer(
+        "reconciler.report.progress", (CORE, "reconciler.report", "reconciler.rollout"), frozenset({"rich"})
+    ),
+    Layer("reconciler.plan_file", (CORE, "reconciler.config", "reconciler.source"), frozenset({"pydantic"})),
+    Layer(
+        "reconciler.resumption",
+        (*INTENT, "reconciler.config", "reconciler.plan_file", "reconciler.report", "reconciler.survey"),
+    ),
     Layer("reconciler.rollout", (*PASS, *INTENT, "reconciler.reconcile", "reconciler.survey")),
     Layer("reconciler.lookout", (*PASS, *INTENT, "reconciler.census")),
     Layer("reconciler.loop", (*PASS, *LOOP)),

@@ -230,18 +230,14 @@ class _Composer:
             self._complain(event, "a NUL character is not accepted", "yaml-character")
         if not event.implicit[0]:
             return raw  # quoted, or a block of text
-        if raw in _WORDS:
-            return _WORDS[raw]
-        if not (raw[:1] in "+-.0123456789" and (_INT.fullmatch(raw) or _FLOAT.fullmatch(raw))):
-            return raw
-        number = _number(raw)
-        if number is None:
+        value = core_scalar(raw)
+        if isinstance(value, str) and (_INT.fullmatch(raw) or _FLOAT.fullmatch(raw)):
             self._complain(
                 event,
                 f"the number {quote(raw)} is too large; if it is text, put it in quotes",
                 "yaml-number-too-large",
             )
-        return number
+        return value
 
     def _path(self) -> Path:
         return tuple(
@@ -273,6 +269,16 @@ class _Collection:
     wants_key: bool
     key: str = ""
     key_mark: Any = None
+
+
+def core_scalar(raw: str) -> Json:
+    """What a scalar without quotes means; a number that JSON cannot carry stays text."""
+    if raw in _WORDS:
+        return _WORDS[raw]
+    if not (raw[:1] in "+-.0123456789" and (_INT.fullmatch(raw) or _FLOAT.fullmatch(raw))):
+        return raw
+    number = _number(raw)
+    return raw if number is None else number
 
 
 def _number(raw: str) -> int | float | None:

@@ -57,7 +57,7 @@ def read(file: str, text: str, *, env_prefix: str) -> Reading:
         if isinstance(document, Lost):
             lost.append(document)
             continue
-        result, complained = _check(document, env_prefix) if not found else (_salvage(document, found), ())
+        result, complained = check(document, env_prefix) if not found else (_salvage(document, found), ())
         problems += complained
         match result:
             case Held():
@@ -69,7 +69,8 @@ def read(file: str, text: str, *, env_prefix: str) -> Reading:
     return Reading(tuple(held), tuple(broken), tuple(lost), tuple(problems))
 
 
-def _check(document: Document, env_prefix: str) -> tuple[Held | Broken | Lost, tuple[Problem, ...]]:
+def check(document: Document, env_prefix: str) -> tuple[Held | Broken | Lost, tuple[Problem, ...]]:
+    """One document by itself, and what is wrong with it."""
     value = document.value
     if not isinstance(value, dict):
         expected = "a document is a mapping with apiVersion, kind, metadata and spec"

@@ -43,6 +43,7 @@ from reconciler.core.scalar import (
     wrong,
 )
 from reconciler.core.service_config import ServiceConfig
+from reconciler.core.set_spec import UserAppSetSpec
 
 MOST_MACHINES = 100  # of one name in one user app: a slip of the keyboard must not ask Fly for a million
 MOST_VERSIONS = 999_999  # of a generated secret
@@ -374,4 +375,5 @@ KINDS: dict[str, type[Envelope[str, Any]]] = {
     "Secret": Envelope[SecretName, SecretSpec],
     "Service": Envelope[Name, VerbatimService],
     "UserApp": Envelope[Name, UserAppSpec],
+    "UserAppSet": Envelope[Name, UserAppSetSpec],
 }

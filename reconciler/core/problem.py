@@ -32,9 +32,11 @@ class Problem:
     message: str  # what is wrong; what was expected; did you mean "x"?
     code: str  # stable; what it means stands in `finding`
     severity: Severity = "error"
+    row: str = ""  # of a table, by its user: "user=bob"
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        place += f" ({self.row})" if self.row else ""
         warning = "warning" if self.severity == "warning" else ""
         parts = (place, warning, self.path, f"{self.message} [{self.code}]")
         return printable(": ".join(part for part in parts if part))

@@ -3,13 +3,15 @@
 Answers for which documents still hold beside the others. Each document by itself is `envelope`'s.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
+from reconciler.core.allow_unknown import allowed_in, without_allowed
 from reconciler.core.complaint import complaints
 from reconciler.core.document import Path
 from reconciler.core.envelope import Held
@@ -17,10 +19,21 @@ from reconciler.core.kinds import FleetSpec, MachineSpec, RouterSpec, UserAppSpe
 from reconciler.core.machine_config import MachineConfig
 from reconciler.core.overlay import merge_patch, template_config
 from reconciler.core.problem import Problem, did_you_mean, one_of, quote
-from reconciler.core.scalar import LONGEST_APP_NAME
+from reconciler.core.rule_check import (
+    Doors,
+    check_fleet,
+    check_machine,
+    check_overlay,
+    check_service,
+    doors_of,
+)
+from reconciler.core.scalar import LONGEST_APP_NAME, LONGEST_HOST
 
 Json = Any
 
+PLAIN_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+PLAIN_HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+ONE_OF_A_KIND = ("Fleet", "Router")
 MOST_GUESSES = 100  # each looks through all names, and nobody reads ten thousand of them
 
 
@@ -39,32 +52,116 @@ class Library:
 
 
 Libraries = Mapping[str, Library]
+Findings = Iterator[Problem | None]
+Check = Callable[[Held], Findings]
+Agrees = Callable[[str, Sequence[str] | None], bool]
 MayBeLost = Callable[[str], bool]  # whether a name may stand in text that could not be read
 
 
-def check_references(libraries: Libraries, *, may_be_lost: MayBeLost) -> list[Problem]:
+class Remembered:
+    """User apps that held the last time, so that only what changed is checked again."""
+
+    def __init__(self) -> None:
+        self._beside: tuple[object, ...] | None = None
+        self._held: dict[str, tuple[Held, tuple[Problem, ...]]] = {}  # with warnings
+
+    def knows(self, held: Held) -> tuple[Problem, ...] | None:
+        """The warnings about `held`; None: it is to be checked."""
+        known = self._held.get(held.name)
+        return known[1] if known is not None and known[0] is held else None
+
+    def keep(self, held: Held, warnings: tuple[Problem, ...]) -> None:
+        self._held[held.name] = held, warnings
+
+    def turn_to(self, libraries: Libraries, may_be_lost: MayBeLost) -> None:
+        """Forget everything when a document that user apps lean on is another one now."""
+        beside: tuple[object, ...] = tuple(
+            held
+            for kind, library in libraries.items()
+            if kind not in ("UserApp", "UserAppSet")
+            for held in library.held.values()
+        )
+        beside += (bool(libraries["Fleet"].broken or libraries["Router"].broken), may_be_lost("Router"))
+        is_same = self._beside is not None and len(beside) == len(self._beside)
+        if not (is_same and all(map(operator.is_, beside, self._beside or ()))):
+            self._held = {}
+        users = libraries["UserApp"].held
+        if len(self._held) > 2 * len(users):
+            self._held = {name: known for name, known in self._held.items() if name in users}
+        self._beside = beside
+
+
+def check_references(
+    libraries: Libraries, *, may_be_lost: MayBeLost, remembered: Remembered | None = None
+) -> list[Problem]:
     """Complain about, and drop, each document that does not hold beside the others."""
     problems: list[Problem] = []
-    for kind, check in (
-        ("Fleet", _only_one),
-        ("Router", _only_one),
-        ("Machine", _machine),
-        ("UserApp", _user_app),
-        ("UserApp", _against_router),
-    ):
-        found: defaultdict[str, list[Problem]] = defaultdict(list)
-        unspoken: set[str] = set()
-        for name, held in libraries[kind].held.items():
-            for problem in check(held, libraries, may_be_lost):
-                if problem is None:
-                    unspoken.add(name)  # something it needs is broken, and that has been said there
-                else:
-                    found[name].append(problem)
-        for name in (*found, *unspoken):
-            libraries[kind].drop(name)
-        problems += [problem for each in found.values() for problem in each]
-    problems += _shared_hosts(libraries)
+    for kind in ONE_OF_A_KIND:
+        problems += _check_all(libraries[kind], lambda held: _only_one(held, libraries))
+    problems += _check_all(libraries["Fleet"], check_fleet)
+    doors = _doors(libraries)
+    problems += _check_all(libraries["Service"], lambda held: check_service(held, doors))
+    problems += _check_all(libraries["Machine"], lambda held: _machine(held, libraries, may_be_lost))
+    remembered = remembered or Remembered()
+    remembered.turn_to(libraries, may_be_lost)
+    return problems + _check_all(
+        libraries["UserApp"], lambda held: user_app(held, libraries, may_be_lost), remembered
+    )
+
+
+def _check_all(library: Library, check: Check, remembered: Remembered | None = None) -> list[Problem]:
+    problems: list[Problem] = []
+    broken: list[str] = []
+    for name, held in library.held.items():
+        known = remembered.knows(held) if remembered else None
+        if known is not None:
+            problems += known
+            continue
+        found = list(check(held))
+        told = [problem for problem in found if problem is not None]
+        problems += told
+        if any(problem is None or problem.severity == "error" for problem in found):
+            broken.append(name)  # None: something it needs is broken, and that has been said there
+        elif remembered:
+            remembered.keep(held, tuple(told))
+    for name in broken:
+        library.drop(name)
     return problems
+
+
+def user_app(held: Held, libraries: Libraries, may_be_lost: MayBeLost) -> Findings:
+    """What is wrong with a user app beside the other documents; None: what it needs is broken."""
+    yield from _user_app(held, libraries, may_be_lost)
+    yield from _against_router(held, libraries, may_be_lost)
+
+
+def agreement(libraries: Libraries) -> Agrees:
+    """Whether nothing is wrong with a name and own hosts by themselves: the quick part of `user_app`.
+
+    It may say no where `user_app` finds nothing, and never yes where `user_app` finds something.
+    """
+    fleet = next((held.spec for held in libraries["Fleet"].held.values()), None)
+    router = next((held.spec for held in libraries["Router"].held.values()), None)
+    longest = LONGEST_APP_NAME - len(fleet.app_name.replace("{name}", "")) if fleet else 0
+    prefix, _, suffix = fleet.app_name.partition("{name}") if fleet else ("", "", "")
+    reserved = frozenset(router.reserved if router else ())
+    taken = reserved | {
+        listener.app.removeprefix(prefix).removesuffix(suffix)
+        for listener in (router.listeners if router else ())
+    }
+    endings = tuple(f".{domain}" for domain in (router.domains if router else ()))
+
+    def agrees(name: str, hosts: Sequence[str] | None) -> bool:
+        if len(name) > longest or name in taken or not PLAIN_NAME.fullmatch(name):
+            return False
+        for host in hosts or ():
+            if not PLAIN_HOST.fullmatch(host) or len(host) > LONGEST_HOST:
+                return False
+            if endings and (not host.endswith(endings) or not reserved.isdisjoint(host.split("."))):
+                return False
+        return not hosts or len(set(hosts)) == len(hosts)
+
+    return agrees
 
 
 def hosts_of(name: str, spec: UserAppSpec, router: RouterSpec | None) -> tuple[str, ...]:
@@ -74,10 +171,7 @@ def hosts_of(name: str, spec: UserAppSpec, router: RouterSpec | None) -> tuple[s
     return tuple(f"{name}.{domain}" for domain in router.domains) if router else ()
 
 
-Findings = Iterator[Problem | None]
-
-
-def _only_one(held: Held, libraries: Libraries, _may_be_lost: MayBeLost) -> Findings:
+def _only_one(held: Held, libraries: Libraries) -> Findings:
     first = next(iter(libraries[held.kind].held.values()))
     if len(libraries[held.kind].held) > 1:
         others = f"expected one {held.kind}"
@@ -90,17 +184,24 @@ def _only_one(held: Held, libraries: Libraries, _may_be_lost: MayBeLost) -> Find
 
 def _machine(held: Held, libraries: Libraries, may_be_lost: MayBeLost) -> Findings:
     spec: MachineSpec = held.spec
-    leads_somewhere = True
+    leads_somewhere, holds = True, True
     for index, service in enumerate(spec.services or ()):
         for finding in _refer(held, ("spec", "services", index), service, libraries["Service"], may_be_lost):
             leads_somewhere = False
             yield finding
     if leads_somewhere and spec.services:
         try:
-            MachineConfig.model_validate(template_config(spec.config, _services(spec, libraries)))
+            services = _services(spec, libraries)
+            config = template_config(spec.config, services)
+            MachineConfig.model_validate(
+                without_allowed(config, allowed_in(spec.allow_unknown, services or ()))
+            )
         except ValidationError as error:
+            holds = False
             for problem in complaints(held.document, error, MachineConfig):
                 yield held.document.problem(("spec", "services"), problem.message, code=problem.code)
+    if leads_somewhere and holds:
+        yield from check_machine(held, _services(spec, libraries), _doors(libraries))
 
 
 def _user_app(held: Held, libraries: Libraries, may_be_lost: MayBeLost) -> Findings:
@@ -142,13 +243,24 @@ def _resolved_config(held: Held, path: Path, index: int, libraries: Libraries) -
     """The template with the user's config over it must be a machine config too."""
     group = held.spec.machines[index]
     template: MachineSpec = libraries["Machine"].held[group.template].spec
-    config = template_config(template.config, _services(template, libraries))
+    services = _services(template, libraries)
+    config = template_config(template.config, services)
     if group.config is not None:
+        plain = config
         config = merge_patch(config, group.config)
-        problems = _overlay_problems(held, (*path, "config"), group.config, config)
+        allowed = allowed_in(template.allow_unknown, services or (), group.allow_unknown)
+        problems = _overlay_problems(held, (*path, "config"), group.config, config, allowed)
         yield from problems
         if problems:
             return
+        yield from check_overlay(
+            held,
+            (*path, "config"),
+            overlay=group.config,
+            template=plain,
+            merged=config,
+            doors=_doors(libraries),
+        )
     if config.get("image") is None and not config.get("containers"):
         yield held.document.problem(
             path,
@@ -157,18 +269,25 @@ def _resolved_config(held: Held, path: Path, index: int, libraries: Libraries) -
         )
 
 
-def _overlay_problems(held: Held, path: Path, overlay: Json, merged: Json) -> list[Problem]:
+def _overlay_problems(
+    held: Held, path: Path, overlay: Json, merged: Json, allowed: Sequence[str]
+) -> list[Problem]:
     found: dict[str, Problem] = {}
     # In the overlay alone nothing need be whole, and null removes; an unknown field is wrong even so.
     for value, only_unknown_fields in ((overlay, True), (merged, False)):
         try:
-            MachineConfig.model_validate(value)
+            MachineConfig.model_validate(without_allowed(value, allowed))
         except ValidationError as error:
             for problem in complaints(
                 held.document, error, MachineConfig, below=path, only_unknown_fields=only_unknown_fields
             ):
                 found.setdefault(problem.path, problem)
     return list(found.values())
+
+
+def _doors(libraries: Libraries) -> Doors:
+    router = libraries["Router"]
+    return doors_of(next((held.spec for held in router.held.values()), None))
 
 
 def _services(spec: MachineSpec, libraries: Libraries) -> list[Json] | None:
@@ -224,36 +343,3 @@ def _router_agrees(held: Held, app_name: str, router: RouterSpec) -> Findings:
 
 def _is_below(host: str, domain: str) -> bool:
     return host == domain or host.endswith(f".{domain}")
-
-
-def _shared_hosts(libraries: Libraries) -> Iterable[Problem]:
-    """Two users on one host: nobody can say whose it is, so both keep what they had."""
-    users = libraries["UserApp"]
-    router = next((holder.spec for holder in libraries["Router"].held.values()), None)
-    claims: defaultdict[str, list[str]] = defaultdict(list)
-    for name, held in users.held.items():
-        for host in hosts_of(name, held.spec, router):
-            claims[host].append(name)
-    problems: list[Problem] = []
-    contested: set[str] = set()
-    for host, names in claims.items():
-        if len(names) == 1:
-            continue
-        for name in names:
-            held = users.held[name]
-            other = users.held[names[0] if name != names[0] else names[1]]
-            path: Path = ("metadata", "name")
-            if held.spec.hosts is not None:
-                path = ("spec", "hosts", held.spec.hosts.index(host))
-            problems.append(
-                held.document.problem(
-                    path,
-                    f"the host {quote(host)} is also that of {quote(other.name)} "
-                    f"in {other.document.where}; expected one user app for a host",
-                    code="host-taken-twice",
-                )
-            )
-            contested.add(name)
-    for name in sorted(contested):
-        users.drop(name)
-    return problems

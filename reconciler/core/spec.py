@@ -12,12 +12,14 @@ from typing import Any, Literal
 from reconciler.core.envelope import Held, Reading, read
 from reconciler.core.kinds import KINDS, FleetSpec, MachineSpec, RouterSpec, SecretSpec, UserAppSpec
 from reconciler.core.problem import Problem, quote
-from reconciler.core.reference import Library, check_references
+from reconciler.core.reference import ONE_OF_A_KIND, Library, Remembered, check_references
+from reconciler.core.table import Format, Unread, read_table
+from reconciler.core.user_app_set import Expanded, RememberedSets, Tables, expand, wanted_table
+from reconciler.core.users import Users
 
 Json = Any
 
 ENV_PREFIX = "FLEET_SECRET_"
-ONE_OF_A_KIND = ("Fleet", "Router")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Specs:
     warnings: tuple[Problem, ...] = ()  # sorted likewise; what they are about holds
     broken: frozenset[str] = frozenset()  # UserApp names whose document, or one it needs, does not hold
     complete: bool = True  # False: a file or document could not be read; any name may be in it
+    incomplete_because: tuple[str, ...] = ()  # one line each
 
     @property
     def findings(self) -> tuple[Problem, ...]:
@@ -59,52 +62,97 @@ class Specs:
         return self.router.auth if self.router else "none"
 
 
-def load(files: Mapping[str, str | Unreadable], *, env_prefix: str = ENV_PREFIX, root: str = ".") -> Specs:
+class Memory:
+    """What the last reading came to, so that only what changed since is checked again."""
+
+    def __init__(self) -> None:
+        self.users = Remembered()
+        self.sets = RememberedSets()
+
+
+def load(
+    files: Mapping[str, str | Unreadable],
+    *,
+    env_prefix: str = ENV_PREFIX,
+    root: str = ".",
+    tables: Mapping[str, str] = MappingProxyType({}),
+) -> Specs:
     """Read every document of every file; never fails: what is wrong stands in `problems`.
 
-    `files` maps the name shown in problems to the file's text. `env_prefix` is what a `Secret`'s
-    `from.env` must begin with. `root` is shown for problems that belong to no file.
+    `files` maps the name shown in problems to the file's text, `tables` likewise for the rows of sets.
+    `env_prefix` is what a `Secret`'s `from.env` must begin with. `root` is shown for problems that belong
+    to no file.
     """
-    return assemble(
-        {
-            file: content if isinstance(content, Unreadable) else read(file, content, env_prefix=env_prefix)
-            for file, content in files.items()
-        },
-        root=root,
+    readings = {
+        file: content if isinstance(content, Unreadable) else read(file, content, env_prefix=env_prefix)
+        for file, content in files.items()
+    }
+    found = {
+        (path, kind): read_table(path, tables[path], kind) if path in tables else Unread(path, "no such file")
+        for path, kind in wanted_tables(readings)
+    }
+    return assemble(readings, root=root, tables=found)
+
+
+def wanted_tables(readings: Mapping[str, Reading | Unreadable]) -> set[tuple[str, Format]]:
+    """The files that rows of sets stand in."""
+    sets = (
+        held
+        for reading in readings.values()
+        if isinstance(reading, Reading)
+        for held in reading.held
+        if held.kind == "UserAppSet"
     )
+    return {found for held in sets if (found := wanted_table(held)) is not None}
 
 
-def assemble(readings: Mapping[str, Reading | Unreadable], *, root: str = ".") -> Specs:
-    """Put together files that were read one by one; the second half of `load`."""
+def assemble(
+    readings: Mapping[str, Reading | Unreadable],
+    *,
+    root: str = ".",
+    tables: Tables = MappingProxyType({}),
+    incomplete_because: Iterable[str] = (),
+    memory: Memory | None = None,
+) -> Specs:
+    """Put together files that were read one by one; the second half of `load`.
+
+    `incomplete_because`: what else speaks against believing that a name that is not there is gone.
+    """
+    memory = memory or Memory()
     problems: list[Problem] = []
     lost: list[str] = []
     of_no_kind: set[str] = set()
     libraries = {kind: Library(kind) for kind in KINDS}
-    unreadable = False
+    unreadable: list[str] = []
+    unreadable_part: list[str] = []
     for file, reading in sorted(readings.items()):
         if isinstance(reading, Unreadable):
-            unreadable = True
+            unreadable.append(f"{file} cannot be read: {reading.reason}")
             problems.append(Problem(file, None, None, "", f"cannot be read: {reading.reason}", "unreadable"))
             continue
         problems += reading.problems
-        lost += (piece.text for piece in reading.lost)
+        if reading.lost:
+            lost += (piece.text for piece in reading.lost)
+            unreadable_part.append(f"{file} holds a document that has no meaning")
         of_no_kind |= {broken.name for broken in reading.broken if broken.kind not in libraries}
         problems += _shelve(reading, libraries)
     for kind, library in libraries.items():
         if not (kind in ONE_OF_A_KIND and library.held):
             library.broken |= of_no_kind - library.held.keys()  # it may have been meant as any
-    complete = not (unreadable or lost)
     lost_text = "\0".join(lost)  # no name holds a NUL
 
     def may_be_lost(word: str) -> bool:
-        return unreadable or (bool(lost) and word in lost_text)
+        return bool(unreadable) or (bool(lost) and word in lost_text)
 
-    problems += check_references(libraries, may_be_lost=may_be_lost)
+    problems += check_references(libraries, may_be_lost=may_be_lost, remembered=memory.users)
+    every = expand(libraries, tables, may_be_lost=may_be_lost, remembered=memory.sets)
+    problems += every.problems
+    why = [*incomplete_because, *unreadable, *unreadable_part, *every.incomplete_because]
     if not libraries["Fleet"].held and not libraries["Fleet"].broken and not may_be_lost("Fleet"):
         problems.append(
             Problem(root, None, None, "", "there is no Fleet document; expected exactly one", "no-fleet")
         )
-    return _specs(libraries, problems, complete=complete)
+    return _specs(libraries, every, problems, incomplete_because=tuple(why))
 
 
 def _shelve(reading: Reading, libraries: Mapping[str, Library]) -> Iterator[Problem]:
@@ -128,7 +176,13 @@ def _shelve(reading: Reading, libraries: Mapping[str, Library]) -> Iterator[Prob
             library.held[held.name] = held
 
 
-def _specs(libraries: Mapping[str, Library], problems: Iterable[Problem], *, complete: bool) -> Specs:
+def _specs(
+    libraries: Mapping[str, Library],
+    every: Expanded,
+    problems: Iterable[Problem],
+    *,
+    incomplete_because: tuple[str, ...],
+) -> Specs:
     def by_name(kind: str) -> Mapping[str, Any]:
         held = libraries[kind].held
         return MappingProxyType({name: held[name].spec for name in sorted(held)})
@@ -138,18 +192,19 @@ def _specs(libraries: Mapping[str, Library], problems: Iterable[Problem], *, com
         return next(iter(library.held.values()), None) if not library.broken else None
 
     fleet, router = only("Fleet"), only("Router")
-    every = sorted(set(problems), key=_place)
+    told = sorted(set(problems), key=_place)
     return Specs(
         fleet=FleetDoc(fleet.name, fleet.spec) if fleet else None,
         router=router.spec if router else None,
-        users=by_name("UserApp"),
+        users=every.users if fleet else Users({}),
         machines=by_name("Machine"),
         services=by_name("Service"),
         secrets=by_name("Secret"),
-        problems=tuple(problem for problem in every if problem.severity == "error"),
-        warnings=tuple(problem for problem in every if problem.severity == "warning"),
-        broken=frozenset(libraries["UserApp"].broken),
-        complete=complete,
+        problems=tuple(problem for problem in told if problem.severity == "error"),
+        warnings=tuple(problem for problem in told if problem.severity == "warning"),
+        broken=frozenset(libraries["UserApp"].broken | every.broken),
+        complete=not incomplete_because,
+        incomplete_because=incomplete_because,
     )
 
 
