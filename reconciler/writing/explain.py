@@ -40,6 +40,8 @@ def lines(subject: Field | str) -> Iterator[Text]:
     for said in (subject.description, subject.more):
         if said:
             yield Text(f"  {said}")
+    if subject.choices:
+        yield Text(f"  One of {', '.join(subject.choices)}.")
     for example in subject.examples[:2]:
         yield Text("")
         for line in to_yaml({subject.name: example}).splitlines():

@@ -57,6 +57,13 @@ class Field:
         return said if said != self.description else ""
 
     @property
+    def choices(self) -> list[str]:
+        """What it can be, where its type has a word of its own for that."""
+        node = inside(self.node, self.whole)
+        node = inside(node.get("items") or node, self.whole)
+        return [_word(each) for each in node.get("enum", ())] if "$comment" in node else []
+
+    @property
     def has_default(self) -> bool:
         return "default" in self.node
 
@@ -91,8 +98,10 @@ def find(path: str, whole: Json) -> Field:
 def type_words(node: Json, whole: Json) -> str:
     """The type of a value, for people."""
     node = inside(node, whole)
-    if "const" in node:
-        return str(node["const"])
+    if "const" in node or "$comment" in node:
+        return str(node.get("const") or node["$comment"])
+    if node.get("format") == "date-time":
+        return "moment"
     if "enum" in node:
         return one_of([_word(each) for each in node["enum"]], at_most=MOST_CHOICES)
     kind = node.get("type")
@@ -144,7 +153,7 @@ def _model(node: Json, whole: Json) -> Json:
 
 
 def _plural(words: str) -> str:
-    return {"mapping": "mappings", "text": "texts", "whole number": "whole numbers"}.get(words, words)
+    return f"{words}s" if words in ("host", "mapping", "region", "text", "whole number") else words
 
 
 def _word(value: Json) -> str:

@@ -1,6 +1,7 @@
 """What our own validators accept, as far as JSON Schema can say it.
 
-Answers for patterns and choices. What they cannot say, `validate` does.
+Answers for patterns and choices, and in `$comment` for the word that people have for such a value. What
+they cannot say, `validate` does.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,19 +31,25 @@ def _last(annotated: Any, kind: type = AfterValidator) -> Check:
 HINTS: Mapping[Check, Mapping[str, Json]] = MappingProxyType(
     {
         _last(scalar.Unique): {"uniqueItems": True},
-        _last(scalar.Region): {"enum": sorted(scalar.REGIONS)},
-        _last(scalar.Host): {"pattern": rf"^{_LABEL}(\.{_LABEL})*$", "maxLength": scalar.LONGEST_HOST},
+        _last(scalar.Region): {"$comment": "region", "enum": sorted(scalar.REGIONS)},
+        _last(scalar.Host): {
+            "$comment": "host",
+            "pattern": rf"^{_LABEL}(\.{_LABEL})*$",
+            "maxLength": scalar.LONGEST_HOST,
+        },
         _last(scalar.AppNamePattern): {
             "pattern": r"^([a-z][a-z0-9-]*)?\{name\}([a-z0-9-]*[a-z0-9])?$",
         },
         _last(scalar.Bind): {"pattern": r"^([0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$"},
         _last(scalar.Duration, PlainValidator): {
+            "$comment": "duration",
             "anyOf": [
                 {"type": "string", "pattern": rf"^(0|({_AMOUNT})+)$"},
                 {"type": "integer", "anyOf": [{"const": 0}, {"minimum": scalar.SHORTEST_PLAIN_NS}]},
-            ]
+            ],
         },
         _last(replay_spec.Timeout, PlainValidator): {
+            "$comment": "duration, or none",
             "type": "string",
             "pattern": "^([0-9]{1,9}(ms|s)|none)$",
         },
