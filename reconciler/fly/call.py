@@ -164,7 +164,7 @@ class Caller:
                 is_write=call.is_write,
                 is_wait=call.is_wait,
                 names_version=call.names_version,
-                hidden=call.hidden,
+                hidden=(*call.hidden, *call.headers.values(), self._authorization.removeprefix("Bearer ")),
             )
         try:
             return into.validate_json(response.content or b"null")

@@ -33,6 +33,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from reconciler.fly.blank import blanked
+
 LONGEST_TEXT = 300  # characters of Fly's text kept in a message; an HTML page must not fill a terminal
 
 
@@ -254,8 +256,7 @@ def refusal(
     `names_version`: the request said which version it believes is current. Facts: Machines API contract, §2.
     """
     text, code, is_json = _read(body)
-    for value in filter(None, hidden):
-        text = text.replace(value, "…")
+    text, code = blanked(text, hidden), blanked(code, hidden)
     answer = _Answer(status, text, code, is_json, is_write, is_wait, names_version)
     kind = next(kind for kind, matches in _RULES if matches(answer))
     error = kind(
