@@ -77,6 +77,19 @@ def choose(
     return Make()
 
 
+def orphans(observed: ObservedApp, used: Collection[str]) -> list[ObservedVolume]:
+    """Volumes that no machine mounts and no slot is about to; sorted by id."""
+    kept = {*used, *holders_of(observed)}
+    return sorted(
+        (
+            volume
+            for volume in observed.volumes
+            if not volume.attached_machine_id and volume.id not in kept and volume.state not in GOING
+        ),
+        key=lambda volume: volume.id,
+    )
+
+
 def holders_of(observed: ObservedApp) -> dict[str, str]:
     """Volume id → machine id as the machines say; the volume list lags and may not show it yet."""
     return {machine.volume_id: machine.id for machine in observed.machines if machine.volume_id}

@@ -11,12 +11,20 @@ from reconciler.core.action import (
     CreateApp,
     CreateMachine,
     CreateVolume,
+    DeleteApp,
+    DestroyMachine,
+    DestroyVolume,
+    ExtendVolume,
     MarkMachine,
     SetSecrets,
+    SnapshotVolume,
     StartMachine,
     UpdateMachine,
+    WithdrawRoute,
 )
-from reconciler.core.observed import Claim, ObservedApp, ObservedMachine, ObservedVolume
+from reconciler.core.observed import Claim, ObservedApp, ObservedMachine, ObservedVolume, Snapshot
+from reconciler.core.volume import GOING
+from tests.core.alice import NOW
 
 Json = Any
 
@@ -24,13 +32,19 @@ Json = Any
 class Model:
     """One app; `seen` is what a whole reading shows. AssertionError where Fly would refuse."""
 
-    def __init__(self, seen: ObservedApp) -> None:
+    def __init__(self, seen: ObservedApp, *, now: float = NOW) -> None:
         self.seen = seen
+        self._now = now
         self._count = 0
 
     def do(self, actions: Iterable[Action]) -> ObservedApp:
+        """All of them in their order, each after everything that it waits for."""
+        done: set[str] = set()
         for action in actions:
+            assert done >= set(action.after), f"{action.key} comes before what it waits for"
+            assert action.key not in done, f"{action.key} is not one action"
             self._do(action)
+            done.add(action.key)
         return self.seen
 
     @singledispatchmethod
@@ -110,6 +124,65 @@ class Model:
         merged = {**machine.metadata, **action.metadata}
         kept = {key: value for key, value in merged.items() if value}
         self._put(replace(machine, config={**machine.config, "metadata": kept}))
+
+    @_do.register
+    def _(self, action: ExtendVolume) -> None:
+        volume = self._volume(action.volume_id)
+        assert action.size_gb > volume.size_gb, "volumes only grow"
+        self._put_volume(replace(volume, size_gb=action.size_gb))
+
+    @_do.register
+    def _(self, action: WithdrawRoute) -> None:
+        for machine_id, version in action.machines:
+            machine = self._machine(machine_id, version)
+            metadata = {**machine.metadata, mark.WITHDRAWN: "true"}
+            self._put(replace(machine, config={**machine.config, "metadata": metadata}))
+
+    @_do.register
+    def _(self, action: SnapshotVolume) -> None:
+        volume = self._volume(action.volume_id)
+        taken = Snapshot(self._new("vs"), "created", self._now)
+        before = self.seen.snapshots.get(volume.id, ())
+        self.seen = replace(self.seen, snapshots={**self.seen.snapshots, volume.id: (*before, taken)})
+
+    @_do.register
+    def _(self, action: DestroyMachine) -> None:
+        machine = self._machine(action.machine_id, action.expected_version)
+        self.seen = replace(
+            self.seen,
+            machines=tuple(one for one in self.seen.machines if one.id != machine.id),
+            gone=(replace(machine, state="destroyed"), *self.seen.gone),
+            volumes=tuple(
+                replace(one, attached_machine_id=None) if one.attached_machine_id == machine.id else one
+                for one in self.seen.volumes
+            ),
+        )
+
+    @_do.register
+    def _(self, action: DestroyVolume) -> None:
+        volume = self._volume(action.volume_id)
+        assert volume.attached_machine_id is None, "412: it is mounted"
+        assert volume.id not in {machine.volume_id for machine in self.seen.machines}, "412: it is mounted"
+        self._put_volume(replace(volume, state="pending_destroy"))
+
+    @_do.register
+    def _(self, action: DeleteApp) -> None:
+        self._assert_is_ours()
+        assert action.network == self.seen.network
+        assert not self.seen.machines, "they would go along"
+        assert all(volume.state in GOING for volume in self.seen.volumes), "they would go along"
+        self.seen = ObservedApp(self.seen.app_name, Claim.ABSENT)
+
+    def _volume(self, volume_id: str) -> ObservedVolume:
+        self._assert_is_ours()
+        (volume,) = [one for one in self.seen.volumes if one.id == volume_id]
+        assert volume.state not in GOING, "it is on its way out"
+        return volume
+
+    def _put_volume(self, volume: ObservedVolume) -> None:
+        self.seen = replace(
+            self.seen, volumes=tuple(volume if one.id == volume.id else one for one in self.seen.volumes)
+        )
 
     def _assert_is_ours(self) -> None:
         assert self.seen.claim is Claim.OURS, "somebody else's"
