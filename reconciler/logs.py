@@ -24,8 +24,11 @@ class Form(Enum):
     NONE = "none"  # a command whose result is all that it has to say
 
 
-def configure(form: Form, *, stream: TextIO | None = None, debug: bool = False) -> None:
+def configure(
+    form: Form, *, stream: TextIO | None = None, debug: bool = False, warnings_only: bool = False
+) -> None:
     """Send events to `stream` (stderr unless told); `debug` adds debug events and tracebacks."""
+    least = logging.WARNING if warnings_only else logging.INFO
     out = stream or sys.stderr
     on_terminal = out.isatty()
     for_people = form is not Form.AUTO or on_terminal
@@ -38,7 +41,7 @@ def configure(form: Form, *, stream: TextIO | None = None, debug: bool = False) 
             structlog.processors.format_exc_info if debug else _name_the_exception,
             *([_for_people(colors=on_terminal)] if for_people else [_event_first, _AS_JSON]),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else least),
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )

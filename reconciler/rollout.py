@@ -3,10 +3,13 @@
 Answers for one failing app not stopping the others. What to do is decided again for each, just before.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from reconciler.apply import StepFailed
 from reconciler.core.desired import DesiredApp
+from reconciler.core.plan import AppPlan
 from reconciler.fly.client import FlyClient
 from reconciler.fly.errors import FlyError
 from reconciler.intent import Intent
@@ -22,17 +25,46 @@ class Failure:
     message: str
 
 
+class Watcher(Protocol):
+    """Hears how a rollout goes on, one app at a time."""
+
+    def begun(self, name: str) -> None: ...
+
+    def ended(self, name: str, failure: str | None) -> None:
+        """Done, or given up with one line that says why."""
+
+
 async def rollout(
-    fly: FlyClient, intent: Intent, found: Survey, *, describe: str, workers: int
+    fly: FlyClient,
+    intent: Intent,
+    found: Survey,
+    *,
+    describe: str,
+    workers: int,
+    watcher: Watcher,
+    choose: Callable[[DesiredApp, AppPlan], AppPlan] = lambda _, plan: plan,
 ) -> tuple[Failure, ...]:
-    """Work on the apps that have actions in `found`; the failures, sorted by name."""
+    """Work on the apps that have actions in `found`; the failures, sorted by name.
+
+    `choose` takes out of an app's plan, made again just before, what must not be done.
+    """
     failures: list[Failure] = []
 
     async def do(desired: DesiredApp) -> None:
+        watcher.begun(desired.name)
         try:
-            await converge(fly, desired, values=intent.values(desired), describe=describe)
+            await converge(
+                fly,
+                desired,
+                values=intent.values(desired),
+                describe=describe,
+                choose=lambda plan: choose(desired, plan),
+            )
         except (FlyError, StepFailed) as error:
             failures.append(Failure(desired.name, str(error)))
+            watcher.ended(desired.name, str(error))
+        else:
+            watcher.ended(desired.name, None)
 
     await each([intent.apps[app.name] for app in found.plan.apps if app.actions], do, workers=workers)
     return tuple(sorted(failures))

@@ -85,6 +85,7 @@ LAW = (
         ),
     ),
     Layer("reconciler.flags", (CORE, "reconciler.session"), frozenset({"typer"})),
+    Layer("reconciler.adopt", (*PASS, "reconciler.reconcile")),
     Layer("reconciler.exit", ()),
     Layer("reconciler.terminal", (CORE, "reconciler.config", "reconciler.exit")),
     Layer("reconciler.writing", (CORE,), frozenset({"pydantic", "pydantic_core", "rich", "yaml"})),

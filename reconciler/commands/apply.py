@@ -1,19 +1,28 @@
 """`reconciler apply`."""
 
 import asyncio
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from reconciler import logs, terminal
-from reconciler.commands.opening import open_session, verdict
-from reconciler.config import ConfigError
+from reconciler import logs, plan_file, terminal
+from reconciler.commands.opening import Given, open_session, verdict
+from reconciler.config import ConfigError, read_root_key
+from reconciler.core.saved_plan import SavedPlan
 from reconciler.exit import Exit
 from reconciler.flags import Workers, Yes, takes_options
+from reconciler.fly.client import FlyClient
+from reconciler.report.progress import watching
 from reconciler.report.text import plan_lines
-from reconciler.rollout import rollout
+from reconciler.report.wording import count
+from reconciler.resumption import Resumption, check
+from reconciler.rollout import Failure, rollout
 from reconciler.run import describe
 from reconciler.session import Options, Session
-from reconciler.survey import survey
+from reconciler.survey import Survey, survey
 
 
 @takes_options
@@ -22,31 +31,101 @@ def apply(
     options: Options,
     *,
     yes: Yes = False,
+    documents: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SPECS", help="Of a saved plan: where its documents are now.", show_default=False
+        ),
+    ] = None,
     workers: Workers = 8,
 ) -> int:
-    """Make Fly as the documents say, once; asks first."""
+    """Make Fly as the documents say, once; asks first. Or do what a saved plan says, and nothing else."""
+    saved = _saved(context.obj, options, documents)
+    if saved is not None:
+        options = replace(options, specs=documents or Path(saved.source))
     session = open_session(context, options)
     session.require_root_key()
-    if not yes and not terminal.on_terminal():
+    if saved is None and not yes and not terminal.on_terminal():
         raise ConfigError(
             "apply needs --yes when nobody can be asked; see first what `reconciler plan` shows"
         )
-    logs.configure(logs.Form.READABLE, debug=context.obj.debug)
-    return asyncio.run(_apply(session, workers, yes=yes))
+    if saved is None or session.root_key is None:
+        return asyncio.run(_apply(context.obj, session, workers, yes=yes, resumption=None))
+    check(saved, session.intent, options.specs)
+    resumption = Resumption(saved, session.root_key)
+    return asyncio.run(_apply(context.obj, session, workers, yes=True, resumption=resumption))
 
 
-async def _apply(session: Session, workers: int, *, yes: bool) -> Exit:
+def _saved(given: Given, options: Options, documents: Path | None) -> SavedPlan | None:
+    """The saved plan that was named instead of documents. Raises ConfigError."""
+    if plan_file.is_saved_plan(options.specs):
+        root_key = read_root_key(given.environment, options.root_key_file)
+        return plan_file.read(options.specs, root_key)
+    if documents is not None:
+        raise ConfigError(f"--documents goes with a saved plan, and {options.specs} is none")
+    return None
+
+
+async def _apply(
+    given: Given, session: Session, workers: int, *, yes: bool, resumption: Resumption | None
+) -> Exit:
     intent = session.intent
     async with session.fly() as fly:
         found = await survey(fly, intent, workers=workers)
+        if resumption is not None:
+            found = resumption.begin(found, intent.apps)
         terminal.show(plan_lines(found))
         if not found.plan.action_count:
-            return verdict(found)
+            return _refused(resumption, verdict(found))
         if not yes:
             typer.confirm("Apply?", abort=True)
-        failures = await rollout(fly, intent, found, describe=describe(intent), workers=workers)
+        failures = await _roll_out(given, session, fly, found, workers=workers, resumption=resumption)
         for failure in failures:
             terminal.error(f"{failure.name}: {failure.message}")
         after = await survey(fly, intent, workers=workers)
         terminal.show(plan_lines(after))
-        return Exit.ERROR if failures else verdict(after)
+        return Exit.ERROR if failures else _refused(resumption, verdict(after))
+
+
+async def _roll_out(
+    given: Given,
+    session: Session,
+    fly: FlyClient,
+    found: Survey,
+    *,
+    workers: int,
+    resumption: Resumption | None,
+) -> tuple[Failure, ...]:
+    total = sum(bool(app.actions) for app in found.plan.apps)
+    began = asyncio.get_running_loop().time()
+    with watching(total, sys.stderr, lambda: 0) as watcher:
+        # Inside, stderr is the one above the live line.
+        logs.configure(logs.Form.READABLE, debug=given.debug, warnings_only=not given.debug)
+        failures = await rollout(
+            fly,
+            session.intent,
+            found,
+            describe=describe(session.intent),
+            workers=workers,
+            watcher=watcher,
+            choose=resumption.choose if resumption else lambda _, plan: plan,
+        )
+    took_s = asyncio.get_running_loop().time() - began
+    done = count(total - len(failures), "user app")
+    terminal.say(f"{done} done, {len(failures):,} failed, in {took_s:.0f} s")
+    return failures
+
+
+def _refused(resumption: Resumption | None, otherwise: Exit) -> Exit:
+    """Tells what of a saved plan was not done, and the exit code with that."""
+    if resumption is None:
+        return otherwise
+    for refusal in sorted(resumption.refused):
+        terminal.say(f"refused: {refusal.name}: {refusal.key}: {refusal.why}")
+    if resumption.already:
+        terminal.say(f"{count(resumption.already, 'action')} of the saved plan not needed any more")
+    if not resumption.refused:
+        return otherwise
+    refused = count(len(resumption.refused), "action")
+    terminal.say(f"{refused} of the saved plan refused; make a new one: reconciler plan --out")
+    return Exit.BLOCKED if otherwise in (Exit.OK, Exit.BLOCKED) else otherwise

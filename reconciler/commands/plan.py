@@ -3,17 +3,20 @@
 import asyncio
 import json
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from reconciler import terminal
+from reconciler import plan_file, terminal
 from reconciler.commands.opening import look, open_session, verdict
+from reconciler.config import ConfigError
 from reconciler.exit import Exit
 from reconciler.flags import Workers, takes_options
 from reconciler.report.document import survey_json
 from reconciler.report.markdown import plan_markdown
 from reconciler.report.text import Detail, plan_lines
+from reconciler.resumption import saved
 from reconciler.session import Options
 
 
@@ -38,11 +41,23 @@ def plan(
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes.")
     ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Save it, for `apply FILE`.", show_default=False),
+    ] = None,
     workers: Workers = 8,
 ) -> int:
     """Show what it would take to make Fly as the documents say; changes nothing."""
+    if out is not None:
+        plan_file.check_name(out)
     session = open_session(context, options)
+    if out is not None and session.root_key is None:
+        raise ConfigError(
+            "--out seals the plan with the root key: set RECONCILER_ROOT_KEY or --root-key-file"
+        )
     found = asyncio.run(look(session, workers))
+    if out is not None and session.root_key is not None:
+        plan_file.write(out, saved(found, session.intent, session.root_key, options.specs), session.root_key)
     match form:
         case Form.JSON:
             terminal.say(json.dumps(survey_json(found), indent=2))

@@ -13,6 +13,7 @@ from reconciler.core.action import Action, CreateMachine, CreateVolume, SetSecre
 Json = Any
 
 ARROW = " → "
+_NOTHING = "(none)"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -67,7 +68,7 @@ def _parsed(line: str) -> Change:
     old, arrow, new = rest.partition(ARROW)
     if not arrow:
         return Change(field, word=rest)
-    return Change(field, *(None if value == "(none)" else value for value in (old, new)))
+    return Change(field, None if old == _NOTHING else old, None if new == _NOTHING else new)
 
 
 def _guest(guest: Mapping[str, Json] | None) -> str:

@@ -31,7 +31,7 @@ class Revealable(Protocol):
 class RootKey:
     """The installation's root key. Neither its text form nor a pickle shows it."""
 
-    __slots__ = ("_derive", "_digest", "_kid", "_replay")
+    __slots__ = ("_derive", "_digest", "_kid", "_plan", "_replay")
 
     def __init__(self, text: str) -> None:
         """From 64 hex digits, blank space around them ignored. Raises ValueError without the text in it."""
@@ -45,6 +45,7 @@ class RootKey:
         self._replay = hkdf_sha256(root, info=b"replay/v1", length=_KEY_BYTES)
         self._derive = hkdf_sha256(root, info=b"derive/v1", length=_KEY_BYTES)
         self._digest = hkdf_sha256(root, info=b"digest/v1", length=_KEY_BYTES)
+        self._plan = hkdf_sha256(root, info=b"plan/v1", length=_KEY_BYTES)
         self._kid = hkdf_sha256(root, info=b"kid/v1", length=4).hex()
 
     @property
@@ -56,6 +57,11 @@ class RootKey:
     def replay_root(self) -> bytes:
         """All that a router needs; it gives away neither the root key nor derived secrets."""
         return self._replay
+
+    @property
+    def plan_key(self) -> bytes:
+        """Seals saved plans; it gives away nothing else."""
+        return self._plan
 
     def app_keys(self, app_name: str, key_names: Iterable[str]) -> dict[str, str]:
         """The replay keys of one app by the names of its secrets; each must be in PURPOSES, else KeyError."""
