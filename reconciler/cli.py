@@ -15,10 +15,12 @@ import structlog
 import typer
 
 from reconciler import logs, terminal
+from reconciler.commands.adopt import adopt_apps
 from reconciler.commands.apply import apply
 from reconciler.commands.explain import explain
 from reconciler.commands.init import init
 from reconciler.commands.opening import Given
+from reconciler.commands.orphans import orphans
 from reconciler.commands.plan import plan
 from reconciler.commands.render import render
 from reconciler.commands.run import run_for_ever
@@ -46,6 +48,8 @@ for verb in (validate, plan, apply, status):
 for writing in (init, schema, explain, render):
     app.command()(writing)
 app.command("run")(run_for_ever)
+app.command("adopt")(adopt_apps)
+app.command()(orphans)
 app.add_typer(secret, name="secret")
 
 

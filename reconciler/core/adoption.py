@@ -4,7 +4,7 @@ Adopting restarts nothing and changes no config: a machine that is not as its do
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from reconciler.core import label, mark
 from reconciler.core.action import Action, MarkMachine, SetSecrets
@@ -15,7 +15,6 @@ from reconciler.core.observed import ObservedApp, ObservedMachine
 from reconciler.core.problem import quote
 from reconciler.core.slot import DYING, SETTLED
 
-_OWNER = f"{label.PREFIX}OWNER_"
 _MOST_SHOWN = 3  # differences in one refusal
 
 
@@ -25,7 +24,7 @@ class Adoption:
 
     actions: tuple[Action, ...] = ()
     refused: tuple[str, ...] = ()  # one line each
-    slots: Mapping[str, str] | None = None  # slot → machine id
+    slots: Mapping[str, str] = field(default_factory=dict)  # slot → machine id
 
 
 def plan_adoption(desired: DesiredApp, observed: ObservedApp) -> Adoption:
@@ -40,7 +39,9 @@ def plan_adoption(desired: DesiredApp, observed: ObservedApp) -> Adoption:
     refused += unlike
     if refused:
         return Adoption(refused=tuple(refused))
-    bare = replace(desired, secret_names=(), key_names=(), secrets_digest=None, key_id=None, protect=None)
+    bare = replace(desired, protect=None)
+    if desired.secret_names or desired.key_names:  # the machines carry none of them yet
+        bare = replace(bare, secret_names=(), key_names=(), secrets_digest=None, key_id=None)
     wanted = {machine.slot: machine for machine in desired.machines}
     marks = [_mark(bare, wanted[slot], machine) for slot, machine in sorted(slots.items())]
     actions: list[Action] = [each for each in marks if each.metadata]
@@ -62,8 +63,7 @@ def plan_adoption(desired: DesiredApp, observed: ObservedApp) -> Adoption:
 def _another_owner(desired: DesiredApp, observed: ObservedApp) -> list[str]:
     lines = [
         f"app {observed.app_name} carries the label {name} of another installation; it stays that one's"
-        for name in sorted(observed.secret_names)
-        if name.startswith(_OWNER) and name != desired.owner_label
+        for name in sorted(label.owners(observed.secret_names) - {desired.owner_label})
     ]
     for machine in observed.machines:
         owner = machine.metadata.get(mark.OWNER, desired.owner)
