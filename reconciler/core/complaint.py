@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from reconciler.core.document import Document, Path
 from reconciler.core.problem import PRIVATE, Problem, did_you_mean, one_of, quote
+from reconciler.core.refused_field import REFUSED
 from reconciler.core.scalar import FindingError
 
 _EXPECTED = {
@@ -67,6 +68,8 @@ def complaints(
 def code(detail: Mapping[str, Any]) -> str:
     """Which finding an error of pydantic's is."""
     kind = detail["type"]
+    if kind == "extra_forbidden" and detail["loc"][-1] in REFUSED:
+        return REFUSED[detail["loc"][-1]][1]
     if kind == "value_error" and isinstance(detail["ctx"]["error"], FindingError):
         found: str = detail["ctx"]["error"].code
         return found
@@ -82,6 +85,8 @@ def message(detail: Mapping[str, Any], model: type[BaseModel], document: Documen
         may_show = PRIVATE.isdisjoint(path)
         return _wrong_type(detail["input"], _EXPECTED[kind], document.place(path).raw if may_show else "this")
     if kind == "extra_forbidden":
+        if detail["loc"][-1] in REFUSED:
+            return REFUSED[detail["loc"][-1]][0]
         known = fields_at(model, detail["loc"][:-1])
         guess = did_you_mean(str(detail["loc"][-1]), known)
         every = (

@@ -178,6 +178,18 @@ FINDINGS: Mapping[str, Finding] = MappingProxyType(
             "Nobody can say whose visitor it would be, so both user apps keep what they had.",
             "Leave the host to one of them.",
         ),
+        "host-of-fly": Finding(
+            "Such a name leads to one app past the Router, and its machine could not tell who comes.",
+            "Use a host below a domain of your own, whose certificate the router's app holds.",
+        ),
+        "public-address": Finding(
+            "An app with a public address exposes every service it has, and nothing checks who comes.",
+            "Remove it; the Router's app has the public address, and replays lead on to user apps.",
+        ),
+        "strategy-not-offered": Finding(
+            "Canary and blue-green put further machines beside those of an app, which volumes forbid.",
+            "Use rolling, which changes one machine first, or immediate.",
+        ),
         "no-image": Finding(
             "Fly starts nothing without an image.", "Name one in the Machine's config or in the user's."
         ),

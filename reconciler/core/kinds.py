@@ -40,6 +40,7 @@ from reconciler.core.scalar import (
     VolumeName,
     bind_parts,
     no_repeats_of,
+    seconds,
     wrong,
 )
 from reconciler.core.service_config import ServiceConfig
@@ -48,6 +49,7 @@ from reconciler.core.set_spec import UserAppSetSpec
 MOST_MACHINES = 100  # of one name in one user app: a slip of the keyboard must not ask Fly for a million
 MOST_VERSIONS = 999_999  # of a generated secret
 LARGEST_VOLUME_GB = 500  # contract §11
+SHORTEST_GRACE_S = 60
 
 Json = Any
 
@@ -81,6 +83,16 @@ else:
     VerbatimService = Annotated[ServiceSpec, WrapValidator(_verbatim_service)]
 
 
+def _a_minute_at_least(value: str | int) -> str | int:
+    if seconds(value) < SHORTEST_GRACE_S:
+        raise wrong(
+            f"{quote(value)} is too short: a file that is being replaced must not count as gone; "
+            "expected at least 1m",
+            "out-of-range",
+        )
+    return value
+
+
 class FleetSpec(Strict):
     """What all user apps have in common."""
 
@@ -98,8 +110,9 @@ class FleetSpec(Strict):
         default="correct", description="What happens to changes made by hand: undone, or only reported."
     )
     budget: BudgetSpec = Field(default=BudgetSpec(), description="How much may happen within an hour.")
-    deletion_grace: Duration = Field(
-        default="10m", description="How long a document must have been gone before its app may be deleted."
+    deletion_grace: Annotated[Duration, AfterValidator(_a_minute_at_least)] = Field(
+        default="10m",
+        description="How long a document must have been gone before its app may be deleted; at least 1m.",
     )
     deploy: DeploySpec = Field(default=DeploySpec(), description="How machines are changed.")
     paused: PauseSpec | None = Field(default=None, description="Change nothing at all for a while.")

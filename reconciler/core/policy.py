@@ -82,10 +82,20 @@ def _part_or_count(value: object) -> object:
     )
 
 
+def _offered(value: object) -> object:
+    if value in ("canary", "bluegreen"):
+        raise wrong(
+            f"{quote(value)} is not offered: it puts new machines beside the old ones, and a volume can be on "
+            "one machine only; expected rolling or immediate",
+            "strategy-not-offered",
+        )
+    return value
+
+
 class DeploySpec(Strict):
     """In which order the machines of one user app are changed (contract §17)."""
 
-    strategy: Literal["rolling", "immediate"] = Field(
+    strategy: Annotated[Literal["rolling", "immediate"], BeforeValidator(_offered)] = Field(
         default="rolling", description="rolling: the first alone, then so many that the others can serve."
     )
     max_unavailable: Annotated[float | int, BeforeValidator(_part_or_count)] = Field(

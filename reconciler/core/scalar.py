@@ -24,6 +24,7 @@ LONGEST_GROUP_NAME = 20
 LONGEST_VOLUME_NAME = 30
 LONGEST_HOST = 253
 LAST_PORT = 65535
+FLYS_DOMAINS = ("fly.dev", "fly.io", "flycast", "internal")
 LONGEST_DURATION_S = 2**63 // 10**9
 SHORTEST_PLAIN_NS = 1_000_000  # nobody means 15 nanoseconds by `interval: 15`
 
@@ -191,6 +192,12 @@ def _host(value: str) -> str:
         raise wrong(f"{quote(value)} must be in small letters{did_you_mean(value, [lowered])}", "bad-host")
     if value.endswith(".") and _is_host(value[:-1]):
         raise wrong(f"{quote(value)} must not end with a dot{did_you_mean(value, [value[:-1]])}", "bad-host")
+    if value in FLYS_DOMAINS or value.endswith(tuple(f".{domain}" for domain in FLYS_DOMAINS)):
+        raise wrong(
+            f"{quote(value)} is below a domain of Fly's, where a name leads to one app alone and past the "
+            "Router; expected a host below a domain of your own",
+            "host-of-fly",
+        )
     if not _is_host(value):
         raise wrong(
             f"{quote(value)} is not a host name; expected one like alice.example.com, without port or path",
