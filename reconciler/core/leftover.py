@@ -17,7 +17,7 @@ from reconciler.core.observed import ObservedApp, ObservedMachine, ObservedVolum
 from reconciler.core.slot import Slots, slot_of
 from reconciler.core.slot_plan import SlotPlan
 from reconciler.core.terms import Terms
-from reconciler.core.volume import GOING, MOUNTABLE, holders_of
+from reconciler.core.volume import GOING, MOUNTABLE
 
 MADE_TWICE_S = 900.0  # two volumes of one slot made within so long are one creation, asked for twice
 
@@ -45,19 +45,24 @@ def plan_leftovers(
     spoken_for = {plan.uses_volume for plan in plans} | {
         loss.volume_id for plan in plans for loss in plan.losses
     }
-    holders = holders_of(observed)
     surplus = {machine.id for machine in slots.surplus}
     for volume in sorted(observed.volumes, key=lambda volume: volume.id):
-        holder = holders.get(volume.id) or volume.attached_machine_id
-        if volume.state in GOING or volume.id in spoken_for or (holder and holder not in surplus):
+        holders = _holders(observed, volume)
+        if volume.state in GOING or volume.id in spoken_for or holders - surplus:
             continue
-        if not holder and (twin := _twin(desired, slots, observed, volume, plans)) is not None:
+        if not holders and (twin := _twin(desired, slots, observed, volume, plans)) is not None:
             _made_twice(left, observed, volume, twin, terms)
         elif _was_ours(desired, slots, observed, volume, terms):
-            _unwanted(left, observed, volume, terms, is_free=not holder)
-        elif not holder:
+            _unwanted(left, observed, volume, terms, is_free=not holders)
+        elif not holders:
             left.notes.append(_orphan(volume))
     return left
+
+
+def _holders(observed: ObservedApp, volume: ObservedVolume) -> set[str]:
+    """The machines that have it, by what they say and by what the volume says: either may lag."""
+    holders = {machine.id for machine in observed.machines if machine.volume_id == volume.id}
+    return holders | ({volume.attached_machine_id} if volume.attached_machine_id else set())
 
 
 def _machine(

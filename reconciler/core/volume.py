@@ -92,7 +92,8 @@ def orphans(observed: ObservedApp, used: Collection[str]) -> list[ObservedVolume
 
 def holders_of(observed: ObservedApp) -> dict[str, str]:
     """Volume id → machine id as the machines say; the volume list lags and may not show it yet."""
-    return {machine.volume_id: machine.id for machine in observed.machines if machine.volume_id}
+    by_id = sorted(observed.machines, key=lambda machine: machine.id)
+    return {machine.volume_id: machine.id for machine in by_id if machine.volume_id}
 
 
 def _bound(

@@ -10,7 +10,8 @@ from reconciler.core import mark
 from reconciler.core.desired import DesiredApp
 from reconciler.core.observed import Claim, ObservedApp, ObservedMachine, ObservedVolume
 from reconciler.core.slot import first_name
-from tests.core.alice import CONFIG, LABEL, MOUNT, alice, marks, slot
+from tests.core.alice import CONFIG, LABEL, MOUNT, alice, found, marks, slot
+from tests.core.alice import NAMES as SECRETS
 from tests.core.model import echo
 
 PRIVATE = "hunter2"  # stands in environments, and must not stand in anything that people read
@@ -161,5 +162,59 @@ def worlds(draw: st.DrawFn) -> tuple[DesiredApp, ObservedApp]:
         gone=tuple(gone),
         volumes=tuple(volumes),
         secret_names=frozenset(secrets),
+        network=desired.network,
+    )
+
+
+@st.composite
+def calm_worlds(draw: st.DrawFn) -> tuple[DesiredApp, ObservedApp]:
+    """Ours, reachable and marked as it should be; documents and machines just want different things."""
+    desired = draw(documents())
+    mounts = [
+        None,
+        MOUNT,
+        replace(MOUNT, volume_name="web_files_0"),
+        replace(MOUNT, size_gb=2),
+    ]
+    living, volumes = [], []
+    for number in range(draw(st.integers(0, 3))):
+        its_slot = f"web-{number}"
+        mount = draw(st.sampled_from(mounts))
+        machine = slot(its_slot, config=CONFIG, spec_hash="spec0")
+        name = draw(st.sampled_from([its_slot, its_slot, f"{its_slot}-r1"]))
+        region = draw(st.sampled_from(["iad", "iad", "sin"]))
+        volume = f"vol_{number}" if mount else None
+        if mount and volume:
+            volumes.append(
+                ObservedVolume(
+                    volume,
+                    mount.volume_name.replace("_0", f"_{number}"),
+                    "created",
+                    region,
+                    mount.size_gb,
+                    f"id-{name}",
+                    "2026-01-01T00:00:00Z",
+                )
+            )
+        state = draw(st.sampled_from(["started", "started", "stopped", "suspended", "failed"]))
+        living.append(found(desired, machine, name=name, volume=volume, region=region, state=state))
+    if draw(st.booleans()):
+        volumes.append(
+            ObservedVolume(
+                "vol_8",
+                draw(st.sampled_from(["web_data_0", "web_data_7", "stuff"])),
+                "created",
+                "iad",
+                1,
+                None,
+                "2026-01-01T00:00:07Z",
+            )
+        )
+    return desired, ObservedApp(
+        desired.app_name,
+        Claim.OURS,
+        machines=tuple(living),
+        volumes=tuple(volumes),
+        secret_names=SECRETS,
         network=desired.network,
     )
