@@ -4,15 +4,23 @@ Answers for the last good state: a document that stops holding keeps what it las
 process lives. Reading files is `source`'s, resolving `core.desired`'s, a secret's value `secret_source`'s.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from reconciler.core.desired import DesiredApp, resolve
+from reconciler.core import movement
+from reconciler.core.apps import Apps
+from reconciler.core.desired import DesiredApp, Resolver
 from reconciler.core.keys import RootKey
-from reconciler.core.kinds import FleetSpec, RouterSpec, SecretSpec
+from reconciler.core.kinds import FleetSpec, RouterSpec
+from reconciler.core.row_set import RowSet
 from reconciler.core.secret import SecretText
+from reconciler.core.shrinking import shrunk
 from reconciler.core.spec import FleetDoc, Specs
+from reconciler.core.users import Users, users_of
+from reconciler.secret_snapshot import SecretSnapshot
 from reconciler.secret_source import SecretSource
+
+Accepts = Callable[[str, frozenset[str]], bool]  # a set's name, users that it lost → that is meant
 
 FIXED_FIELDS = ("org", "installation", "app_name")  # of a Fleet: they say which apps are ours
 
@@ -32,6 +40,27 @@ class Change:
         return bool(self.moved or self.vanished)
 
 
+def _never(_name: str, _lost: frozenset[str]) -> bool:
+    return False
+
+
+class LastHosts(Mapping[str, tuple[str, ...]]):
+    """The hosts of every user app that this process knew, as last known."""
+
+    def __init__(self, apps: Mapping[str, DesiredApp], gone: Mapping[str, tuple[str, ...]]) -> None:
+        self._apps = apps
+        self._gone = gone
+
+    def __getitem__(self, name: str) -> tuple[str, ...]:
+        return self._apps[name].hosts if name in self._apps else self._gone[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**dict.fromkeys(self._apps), **self._gone})
+
+    def __len__(self) -> int:
+        return len(self._apps.keys() | self._gone.keys())
+
+
 class Intent:
     """The wanted fleet. `apps` and `specs` are replaced whole, so whoever holds one may keep it."""
 
@@ -39,10 +68,24 @@ class Intent:
         self._secrets = secrets
         self._root_key = root_key
         self.specs = Specs()
-        self.apps: Mapping[str, DesiredApp] = {}  # by document name
         self.kept: frozenset[str] = frozenset()  # of `apps`: their documents do not hold now
         self.missing_secrets: dict[str, str] = {}  # name → why there is no value of it here
-        self.last_hosts: dict[str, tuple[str, ...]] = {}  # also of documents that are gone
+        self.shrunk: Mapping[str, frozenset[str]] = {}  # refused set → the users that it lost
+        self._apps: Apps | None = None
+        self._snapshot: SecretSnapshot | None = None
+        self._in_use: frozenset[str] = frozenset()  # secrets
+        self._sets: dict[str, RowSet] = {}  # each as it was last taken
+        self._gone_hosts: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def apps(self) -> Mapping[str, DesiredApp]:
+        """By document name; each is resolved when it is asked for."""
+        return {} if self._apps is None else self._apps
+
+    @property
+    def last_hosts(self) -> LastHosts:
+        """Also of documents that are gone."""
+        return LastHosts(self.apps, self._gone_hosts)
 
     @property
     def fleet(self) -> FleetSpec:
@@ -55,35 +98,46 @@ class Intent:
     def router(self) -> RouterSpec | None:
         return self.specs.router
 
-    def take(self, specs: Specs) -> Change:
+    def take(self, specs: Specs, *, accepts: Accepts = _never) -> Change:
         """Want what `specs` say from now on, and the last good state of what they cannot say.
 
-        Raises NotUsable, with everything kept as it was, when there is no fleet or it would be another one.
+        A set that lost more rows than may be deleted within an hour says nothing either, unless somebody
+        `accepts` that. Raises NotUsable, with everything kept as it was, when there is no fleet or it would
+        be another one.
         """
         fleet = self._checked(specs.fleet)
         specs = replace(specs, fleet=fleet, router=_as_bound(specs.router, self.specs.router))
-        key_id = self._root_key.kid if self._root_key else None
-        self.missing_secrets = {}
-        apps = {
-            name: self._with_digest(resolve(specs, name, secrets_digest=None, key_id=key_id), specs.secrets)
-            for name in specs.users
-        }
+        specs = self._without_shrunk(specs, accepts)
+        before = self._apps
         kept = {
-            name: app
-            for name, app in self.apps.items()
-            if name not in apps and (name in specs.broken or not specs.complete)
+            name: before.origin(name)
+            for name in before or ()
+            if name not in specs.users and (name in specs.broken or not specs.complete)
         }
-        self.specs = specs
-        return self._want({**apps, **kept}, kept=frozenset(kept))
+        resolver = Resolver(specs, key_id=self._root_key.kid if self._root_key else None)
+        snapshot = SecretSnapshot(self._secrets, specs.secrets, self._root_key)
+        after = Apps(resolver, snapshot.digest, kept)
+        self._in_use = movement.secrets_in_use(specs)
+        self.missing_secrets = snapshot.missing(self._in_use)
+        moved = frozenset(movement.moved(before, after)) | self._given_anew(after, snapshot)
+        vanished = frozenset(() if before is None else (name for name in before if name not in after))
+        for name in vanished:
+            self._gone_hosts[name] = before[name].hosts if before else ()
+        self.specs, self._apps, self._snapshot = specs, after, snapshot
+        self.kept = frozenset(kept)
+        self._sets |= {one.name: one for one in users_of(specs).sets}
+        return Change(moved, vanished)
 
     def look_at_secrets(self) -> Change:
         """Read the values of all secrets again: an edited file or variable moves the apps that use it."""
-        self.missing_secrets = {}
-        apps = {
-            name: app if name in self.kept else self._with_digest(app, self.specs.secrets)
-            for name, app in self.apps.items()
-        }
-        return self._want(apps, kept=self.kept)
+        if self._apps is None:
+            return Change()
+        snapshot = SecretSnapshot(self._secrets, self.specs.secrets, self._root_key)
+        self.missing_secrets = snapshot.missing(self._in_use)
+        moved = self._given_anew(self._apps, snapshot)
+        if moved:
+            self._apps, self._snapshot = self._apps.with_digest(snapshot.digest), snapshot
+        return Change(moved)
 
     def values(self, app: DesiredApp) -> dict[str, SecretText]:
         """Every secret that `app` may be given: label, keys and its own, as far as known here."""
@@ -97,22 +151,27 @@ class Intent:
             **self._secrets.values(known, self.specs.secrets, app_name=app.app_name).known,
         }
 
-    def _with_digest(self, app: DesiredApp, documents: Mapping[str, SecretSpec]) -> DesiredApp:
-        """`app` with the digest that its secrets have now; without one when a value is not known here."""
-        if self._root_key is None:
-            return app
-        values = self._secrets.values(app.secret_names, documents, app_name=app.app_name)
-        self.missing_secrets |= values.missing
-        digest = None if values.missing else self._root_key.digest(values.known)
-        return app if digest == app.secrets_digest else replace(app, secrets_digest=digest)
+    def _given_anew(self, apps: Apps, snapshot: SecretSnapshot) -> frozenset[str]:
+        if self._snapshot is None:
+            return frozenset()
+        changed = self._snapshot.differing(snapshot, self._in_use)
+        return frozenset(movement.using(apps, changed)) if changed else frozenset()
 
-    def _want(self, apps: dict[str, DesiredApp], *, kept: frozenset[str]) -> Change:
-        before = self.apps
-        self.apps, self.kept = dict(sorted(apps.items())), kept
-        self.last_hosts |= {name: app.hosts for name, app in apps.items()}
-        return Change(
-            moved=frozenset(name for name, app in apps.items() if before.get(name) != app),
-            vanished=frozenset(before.keys() - apps.keys()),
+    def _without_shrunk(self, specs: Specs, accepts: Accepts) -> Specs:
+        """`specs` without the sets that lost too many rows."""
+        found = [
+            one for one in shrunk(self._sets, specs, size=len(self.apps)) if not accepts(one.name, one.lost)
+        ]
+        self.shrunk = {one.name: one.lost for one in found}
+        if not found:
+            return specs
+        users = users_of(specs)
+        return replace(
+            specs,
+            users=Users(users.documents, [one for one in users.sets if one.name not in self.shrunk]),
+            problems=(*specs.problems, *(one.problem for one in found)),
+            complete=False,
+            incomplete_because=(*specs.incomplete_because, *(one.because for one in found)),
         )
 
     def _checked(self, fleet: FleetDoc | None) -> FleetDoc:

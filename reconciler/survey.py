@@ -4,7 +4,7 @@ Answers for reading everything that the documents name, and saying what could no
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from reconciler.core import fleet
@@ -34,17 +34,21 @@ class Survey:
         return self.plan.complete and not self.plan.problems and not self.silent_regions
 
 
-async def survey(fly: FlyClient, intent: Intent, *, workers: int = 8) -> Survey:
+async def survey(
+    fly: FlyClient, intent: Intent, *, workers: int = 8, only: Container[str] | None = None
+) -> Survey:
     """Read the organisation once, and whole each app that does not agree with its document.
 
-    Raises FlyError when the organisation itself cannot be read; an app that cannot is among the unread.
+    `only`: document names; the others are neither looked at nor counted. Raises FlyError when the
+    organisation itself cannot be read; an app that cannot is among the unread.
     """
+    wanted = [app for name, app in intent.apps.items() if only is None or name in only]
     observed = await observe_fleet(fly, intent.fleet.org)
     members: list[Member] = []
     plans: list[AppPlan] = []
     unread: list[Unread] = []
     differing: list[DesiredApp] = []
-    for desired in intent.apps.values():
+    for desired in wanted:
         listed, rows = observed.apps.get(desired.app_name), observed.rows.get(desired.app_name, ())
         members.append(fleet.from_rows(desired, listed, rows))
         if not in_sync(desired, listed, rows):
@@ -64,16 +68,20 @@ async def survey(fly: FlyClient, intent: Intent, *, workers: int = 8) -> Survey:
             by_name[desired.name] = fleet.from_reading(desired, seen.observed, seen.plan)
 
     await each(differing, read, workers=workers)
-    unclaimed = fleet.unclaimed(intent.specs, observed, last_hosts=intent.last_hosts)
+    unclaimed = [
+        member
+        for member in fleet.unclaimed(intent.specs, observed, last_hosts=intent.last_hosts)
+        if only is None or member.name in only
+    ]
     plan = FleetPlan(
         apps=tuple(sorted(plans, key=lambda app: app.name)),
-        in_sync=len(intent.apps) - len(differing),
+        in_sync=len(wanted) - len(differing),
         unclaimed=tuple(member.name for member in unclaimed),
         unread=tuple(sorted(unread)),
         problems=len(intent.specs.problems),
         not_compared=sum(
             desired.secrets_digest is None and bool(desired.secret_names or desired.key_names)
-            for desired in intent.apps.values()
+            for desired in wanted
         ),
     )
     everybody = sorted((*by_name.values(), *unclaimed), key=lambda member: member.name)

@@ -61,6 +61,7 @@ LAW = (
     Layer(
         "reconciler.report.progress", (CORE, "reconciler.report", "reconciler.rollout"), frozenset({"rich"})
     ),
+    Layer("reconciler.revision", ("reconciler.config",), NOTHING),
     Layer("reconciler.plan_file", (CORE, "reconciler.config", "reconciler.source"), frozenset({"pydantic"})),
     Layer(
         "reconciler.resumption",

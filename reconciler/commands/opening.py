@@ -1,5 +1,6 @@
 """What most commands begin with: the documents read, the session checked, the fleet looked at."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import typer
@@ -28,10 +29,10 @@ def open_session(context: typer.Context, options: Options, *, are_problems_told:
     return begin(options, given.environment, source=source, specs=specs)
 
 
-async def look(session: Session, workers: int) -> Survey:
-    """The whole fleet, read once. Raises FlyError."""
+async def look(session: Session, workers: int, *, only: Container[str] | None = None) -> Survey:
+    """The fleet, or only some of its users, read once. Raises FlyError."""
     async with session.fly() as fly:
-        return await survey(fly, session.intent, workers=workers)
+        return await survey(fly, session.intent, workers=workers, only=only)
 
 
 def verdict(found: Survey) -> Exit:

@@ -17,7 +17,8 @@ from reconciler.report.document import survey_json
 from reconciler.report.markdown import plan_markdown
 from reconciler.report.text import Detail, plan_lines
 from reconciler.resumption import saved
-from reconciler.session import Options
+from reconciler.revision import documents_at
+from reconciler.session import Options, Session, read_source
 
 
 class Form(StrEnum):
@@ -41,6 +42,15 @@ def plan(
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes.")
     ] = False,
+    changed_since: Annotated[
+        str | None,
+        typer.Option(
+            "--changed-since",
+            metavar="REV",
+            help="Only users whose documents say something else than at this commit.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", help="Save it, for `apply FILE`.", show_default=False),
@@ -55,7 +65,8 @@ def plan(
         raise ConfigError(
             "--out seals the plan with the root key: set RECONCILER_ROOT_KEY or --root-key-file"
         )
-    found = asyncio.run(look(session, workers))
+    only = None if changed_since is None else _changed_since(session, options, changed_since)
+    found = asyncio.run(look(session, workers, only=only))
     if out is not None and session.root_key is not None:
         plan_file.write(out, saved(found, session.intent, session.root_key, options.specs), session.root_key)
     match form:
@@ -68,3 +79,11 @@ def plan(
             terminal.show(plan_lines(found, detail))
     code = verdict(found)
     return Exit.CHANGES if code is Exit.OK and detailed_exitcode and found.plan.action_count else code
+
+
+def _changed_since(session: Session, options: Options, revision: str) -> frozenset[str]:
+    """Users whom the documents treat differently than at a commit, whichever documents were edited."""
+    with documents_at(options.specs, revision) as there:
+        _, before = read_source(there, secret_env_prefix=options.secret_env_prefix)
+        change = session.intent.changed_since(before)
+    return change.moved | change.vanished
