@@ -4,7 +4,7 @@ A crash or a lost answer at any call leaves what the next run finds and goes on 
 creates, and adopts only what carries our marks. What to do is `core.plan`'s, whose the app is `observe`'s.
 """
 
-from reconciler.apply.run import apply
+from reconciler.apply.run import Failure, apply
 from reconciler.core.outcome import StepFailed
 
-__all__ = ["StepFailed", "apply"]
+__all__ = ["Failure", "StepFailed", "apply"]

@@ -1,7 +1,7 @@
 """What the actions of one plan share: the client, and what earlier ones leave for later ones."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 REFUSED_WITHIN_S = 150.0  # how long a refusal that clears by itself is waited for: a volume still bound …
 LOOK_EVERY_S = 1.0
+LONGEST_PAUSE_S = 5.0  # between repetitions of what Fly refuses for now
 TRIES = 4  # after answers that were lost
 LEASE_TTL_S = 15
 
@@ -53,6 +54,14 @@ async def where_there_is_room(regions: Sequence[str], create: Callable[[str], Aw
         except Capacity as error:
             log.info("apply.region_full", region=region, error=str(error))
     return await create(regions[-1])
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between looks at something that takes seconds, mostly."""
+    pause_s = LOOK_EVERY_S
+    while True:
+        yield pause_s
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 def now() -> float:

@@ -6,7 +6,7 @@ is `core.removal`'s and `core.slot_plan`'s.
 
 import asyncio
 
-from reconciler.apply.bench import LOOK_EVERY_S, REFUSED_WITHIN_S, Bench, now
+from reconciler.apply.bench import LOOK_EVERY_S, REFUSED_WITHIN_S, Bench, now, pauses
 from reconciler.core.action import DeleteApp, DestroyMachine, DestroyVolume
 from reconciler.core.outcome import StepFailed
 from reconciler.core.slot import DYING
@@ -66,7 +66,7 @@ async def _destroy(bench: Bench, app: str, machine_id: str, nonce: str) -> None:
 async def volume(bench: Bench, action: DestroyVolume) -> None:
     """Gone when this returns; never while a living machine mounts it."""
     give_up_at = now() + REFUSED_WITHIN_S
-    while True:
+    for pause_s in pauses():
         try:
             found = await bench.fly.get_volume(action.app_name, action.volume_id)
             if found.state in GOING:
@@ -84,7 +84,7 @@ async def volume(bench: Bench, action: DestroyVolume) -> None:
                 f"delete volume {action.volume_id} of {action.app_name}",
                 f"it is still held by machine {found.attached_machine_id}",
             )
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(pause_s)
 
 
 async def _is_held(bench: Bench, action: DestroyVolume, found: Volume) -> bool:

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.apply.bench import now
-from reconciler.core.action import CreateMachine, UpdateMachine
+from reconciler.core.action import CreateMachine, MarkMachine, UpdateMachine
 from reconciler.core.outcome import StepFailed
 from reconciler.core.scalar import seconds
 from reconciler.fly.client import FlyClient
 from reconciler.fly.models import Check, Machine
 
 Json = Any
+Changing = CreateMachine | UpdateMachine | MarkMachine
 
 UP_FOR_S = 10.0  # so long without a crash counts as running
 LOOK_EVERY_S = 2.0
@@ -25,9 +26,7 @@ CRASHES = 2  # in one version, and nobody waits to see a third
 INJECTED = "bg_deployments_compat"  # checks that Fly adds and nobody asked for
 
 
-async def wait(
-    fly: FlyClient, action: CreateMachine | UpdateMachine, found: Machine, *, is_watched: bool = True
-) -> Machine:
+async def wait(fly: FlyClient, action: Changing, found: Machine, *, is_watched: bool = True) -> Machine:
     """The machine as it is once it serves, or sleeps; at once when no check is asked for and none watches.
 
     `is_watched`: others are changed next if it does well, so it must stay up for ten seconds. Raises
@@ -48,7 +47,7 @@ async def wait(
     return found
 
 
-def _check_is_up(action: CreateMachine | UpdateMachine, found: Machine) -> None:
+def _check_is_up(action: Changing, found: Machine) -> None:
     crashes = [event for event in found.events if event.is_crash]
     count = max((len(crashes), *(event.restart_count for event in crashes)))
     if count < CRASHES:
@@ -59,11 +58,11 @@ def _check_is_up(action: CreateMachine | UpdateMachine, found: Machine) -> None:
         f"machine {found.name} ({found.id}) of {action.app_name} ended {count} times since the change, last "
         f"with exit code {code}; its own log says more",
         is_transient=True,
-        slot=action.slot,
+        machine_id=found.id,
     )
 
 
-def _failing(action: CreateMachine | UpdateMachine, found: Machine) -> StepFailed:
+def _failing(action: Changing, found: Machine) -> StepFailed:
     bad = [
         f"{check.name} is {check.status}: {check.output}" for check in _results(found) if not _is_ok(check)
     ]
@@ -72,7 +71,7 @@ def _failing(action: CreateMachine | UpdateMachine, found: Machine) -> StepFaile
         "ChecksFailing",
         f"machine {found.name} ({found.id}) of {action.app_name} runs, and its checks do not pass: {what}",
         is_transient=True,
-        slot=action.slot,
+        machine_id=found.id,
     )
 
 

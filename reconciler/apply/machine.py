@@ -5,7 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.apply import health, marks
-from reconciler.apply.bench import LOOK_EVERY_S, REFUSED_WITHIN_S, TRIES, Bench, now, where_there_is_room
+from reconciler.apply.bench import (
+    LOOK_EVERY_S,
+    REFUSED_WITHIN_S,
+    TRIES,
+    Bench,
+    now,
+    pauses,
+    where_there_is_room,
+)
 from reconciler.core import mark
 from reconciler.core.action import CreateMachine, StartMachine, UpdateMachine
 from reconciler.core.outcome import StepFailed
@@ -29,7 +37,6 @@ async def create(bench: Bench, action: CreateMachine) -> None:
             f"machine {action.name} of {action.app_name} comes from an earlier try with another config; "
             "it is compared again",
             is_transient=True,
-            slot=action.slot,
         )
     found = await settled(
         bench.fly,
@@ -58,9 +65,7 @@ def _mounted(bench: Bench, action: CreateMachine) -> tuple[Mapping[str, Json], S
 async def _obtain(bench: Bench, action: CreateMachine, region: str, config: Mapping[str, Json]) -> Machine:
     """Create it, or find the one that an earlier try made: two of one name cannot live in an app."""
     give_up_at = now() + REFUSED_WITHIN_S
-    tries = 0
-    while True:
-        tries += 1
+    for tries, pause_s in enumerate(pauses(), 1):
         try:
             return await bench.fly.create_machine(
                 action.app_name,
@@ -70,14 +75,17 @@ async def _obtain(bench: Bench, action: CreateMachine, region: str, config: Mapp
                 skip_launch=action.skip_launch,
                 min_secrets_version=bench.secrets_version,
             )
-        except (NameHeld, Ambiguous, NotNow) as error:
+        except NotNow:
+            if now() >= give_up_at:
+                raise
+        except (NameHeld, Ambiguous) as error:
             found = await _find(bench, action, error)
             if found is not None:
                 return found
-            is_lost = isinstance(error, Ambiguous) and tries >= TRIES
-            if is_lost or isinstance(error, NameHeld) or now() >= give_up_at:
+            if isinstance(error, NameHeld) or tries >= TRIES:
                 raise
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(pause_s)
+    raise AssertionError("pauses never end")
 
 
 async def _find(bench: Bench, action: CreateMachine, refused: FlyError) -> Machine | None:
@@ -150,7 +158,7 @@ async def bring_up(
     """The machine, started; waits while Fly refuses because it is still at something else."""
     app, machine_id = action.app_name, action.machine_id
     give_up_at = now() + REFUSED_WITHIN_S
-    while True:
+    for pause_s in pauses():
         found = await bench.fly.get_machine(app, machine_id)
         if found.state == "started":
             return found
@@ -161,12 +169,13 @@ async def bring_up(
         except NotNow:
             if now() >= give_up_at:
                 raise
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(pause_s)
             continue
         found = await settled(bench.fly, app, machine_id, version=found.instance_id)
         if found.state != "started":
             raise _does_not_run(action, found)
         return found
+    raise AssertionError("pauses never end")
 
 
 def _check_outcome(action: CreateMachine | UpdateMachine, version: str, found: Machine) -> None:
@@ -176,7 +185,7 @@ def _check_outcome(action: CreateMachine | UpdateMachine, version: str, found: M
             f"machine {found.name} ({found.id}) of {action.app_name} did not stay at its new version: it has "
             f"{found.instance_id}, not {version}; Fly goes back when a new version cannot be brought up",
             is_transient=False,
-            slot=action.slot,
+            machine_id=found.id,
         )
     is_broken = found.state in {"failed", *DYING}
     if is_broken or (action.must_run and found.state != "started"):
@@ -191,7 +200,7 @@ def _does_not_run(action: CreateMachine | UpdateMachine | StartMachine, found: M
         f"machine {found.name} ({found.id}) of {action.app_name} is {found.state}{why}; "
         "its own log says more",
         is_transient=True,
-        slot=action.slot,
+        machine_id=found.id,
     )
 
 
@@ -201,5 +210,5 @@ def _host_full(action: StartMachine | UpdateMachine, error: HostFull) -> StepFai
         f"{error}; the host of {action.slot} has no room for it: a machine without a volume can be made anew "
         "elsewhere, one with a volume has to wait",
         is_transient=True,
-        slot=action.slot,
+        machine_id=action.machine_id,
     )

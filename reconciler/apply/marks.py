@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from reconciler.apply import health
 from reconciler.apply.bench import Bench
 from reconciler.core import mark as marks
 from reconciler.core.action import CreateMachine, MarkMachine, UpdateMachine, WithdrawRoute
@@ -13,7 +14,13 @@ Json = Any
 
 
 async def mark(bench: Bench, action: MarkMachine) -> None:
-    """As planned, or `ConcurrentUpdate` when the machine has another version by now."""
+    """As planned, or `ConcurrentUpdate` when the machine has another version by now.
+
+    Where other machines are to be changed next, only on one that serves.
+    """
+    if action.key in bench.awaited:
+        found = await bench.fly.get_machine(action.app_name, action.machine_id)
+        await health.wait(bench.fly, action, found, is_watched=False)
     await bench.fly.patch_metadata(
         action.app_name, action.machine_id, action.metadata, machine_version=action.expected_version
     )

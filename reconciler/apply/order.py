@@ -5,10 +5,29 @@ Answers for order, width and ending alone. The doing is `run`'s.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
-from reconciler.core.action import Action
+from reconciler.core import mark
+from reconciler.core.action import Action, MarkMachine, UpdateMachine
 
 AT_ONCE = 8  # of one app; as Fly's own tool does
+
+
+def looked_at_first(actions: Sequence[Action]) -> list[Action]:
+    """The same, but nothing is updated before each machine that an earlier try changed was looked at.
+
+    That is what its mark of verification says. So a version that does not serve stays on the first machine
+    that got it, also when the process that sent it there is gone.
+    """
+    marks = [each for each in actions if isinstance(each, MarkMachine) and each.key]
+    keys = tuple(each.key for each in marks if mark.VERSION in each.metadata)
+    waited_for = {key for each in marks for key in each.after}
+    return [
+        replace(each, after=(*each.after, *keys))
+        if isinstance(each, UpdateMachine) and each.key not in waited_for
+        else each
+        for each in actions
+    ]
 
 
 async def run(actions: Sequence[Action], do: Callable[[Action], Awaitable[None]]) -> None:

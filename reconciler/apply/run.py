@@ -3,7 +3,7 @@
 Leaves the order to `order`, and what follows from a failure to whoever asked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 import structlog
@@ -30,6 +30,8 @@ from reconciler.core.outcome import StepFailed
 from reconciler.fly.client import FlyClient, Secret
 from reconciler.fly.errors import FlyError
 
+Failure = FlyError | StepFailed
+
 log = structlog.get_logger()
 
 
@@ -39,12 +41,15 @@ async def apply(
     fly: FlyClient,
     values: Mapping[str, Secret],
     describe: str,
+    heard: Callable[[Action, Failure | None], None] = lambda _action, _failure: None,
 ) -> None:
     """Do one app's `actions` as their `after` allows; after the first that fails nothing new is begun.
 
     The plan must come from a read made just before. `values`: every secret that a SetSecrets names;
-    `describe`: `{installation}/{process}`, written on leases. Raises `FlyError` or `StepFailed`.
+    `describe`: `{installation}/{process}`, written on leases; `heard` is told how each action ended.
+    Raises `FlyError` or `StepFailed`.
     """
+    actions = order.looked_at_first(actions)
     bench = Bench(fly, values, describe, awaited=frozenset(key for each in actions for key in each.after))
 
     async def do(action: Action) -> None:
@@ -54,8 +59,10 @@ async def apply(
             await _do(bench, action)
         except (FlyError, StepFailed) as error:
             told.warning("apply.failed", error=str(error))
+            heard(action, error)
             raise
         told.info("apply.done")
+        heard(action, None)
 
     await order.run(actions, do)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from reconciler.apply.bench import LOOK_EVERY_S, TRIES, Bench, now, where_there_is_room
+from reconciler.apply.bench import LOOK_EVERY_S, TRIES, Bench, now, pauses, where_there_is_room
 from reconciler.core.action import CreateVolume, ExtendVolume, SnapshotVolume
 from reconciler.core.volume import GOING
 from reconciler.fly.errors import Ambiguous, NotNow, WaitExpired
@@ -69,18 +69,16 @@ async def snapshot(bench: Bench, action: SnapshotVolume) -> None:
     app, volume = action.app_name, action.volume_id
     give_up_at = now() + WRITTEN_WITHIN_S
     old = {each.id for each in await bench.fly.list_snapshots(app, volume)}
-    tries = 0
-    while True:
-        tries += 1
+    for tries, pause_s in enumerate(pauses(), 1):
         try:
             await bench.fly.create_snapshot(app, volume)
         except NotNow:  # one is being written, perhaps begun before a write that must be in it: then again
             if now() >= give_up_at:
                 raise
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(pause_s)
             continue
         except Ambiguous:
-            if tries == TRIES:
+            if tries >= TRIES:
                 raise
         if await _is_written(bench, action, old, give_up_at):
             return

@@ -1,5 +1,4 @@
-"""What came of an action that failed: whether to hold, to try again and when, or to leave it until something
-changes.
+"""What follows from a failure: to hold, to try again and when, or to wait until something is changed.
 
 Answers for every refusal in the Machines API contract, §2.2. Recognising them is `fly.errors`', waiting the
 queue's, telling people `status`'.
@@ -15,14 +14,14 @@ class StepFailed(Exception):  # noqa: N818 - named by what happened
     """Fly did as told and the outcome is not what was wanted; `str()` is one line.
 
     `reason` is a CamelCase word for conditions; `is_transient`: trying again later can help by itself.
-    `slot`: whose machine it was about, "" for the app's.
+    `machine_id`: the machine that it was about, "" for none.
     """
 
-    def __init__(self, reason: str, message: str, *, is_transient: bool, slot: str = "") -> None:
+    def __init__(self, reason: str, message: str, *, is_transient: bool, machine_id: str = "") -> None:
         super().__init__(message)
         self.reason = reason
         self.is_transient = is_transient
-        self.slot = slot
+        self.machine_id = machine_id
 
 
 class Kind(StrEnum):

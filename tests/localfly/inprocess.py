@@ -70,6 +70,7 @@ class Laptop:
     troubles: Trouble
     api: ASGIApp
     client: httpx.AsyncClient
+    database: sqlite3.Connection
 
     def speaking(self, token: str) -> httpx.AsyncClient:
         """Another client of the same API, with another token; close it, or use it as `async with`."""
@@ -86,11 +87,13 @@ async def laptop(
     rate_limits: bool = False,
     seed: int | None = None,
     is_strict_wait: bool = False,
+    kept: bytes | None = None,
 ) -> AsyncIterator[Laptop]:
     """A localfly with these organisations, on the running virtual-time loop's clock.
 
     `tokens` maps tokens to the organisations they may act in (None: all); TOKEN may act in all unless told.
-    With a `seed` its ids are the same each time.
+    With a `seed` its ids are the same each time. `kept`: begin with another laptop's world, from the
+    `serialize()` of its `database` after a `world.save()`.
     """
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
@@ -107,17 +110,20 @@ async def laptop(
             troubles=troubles,
             is_strict_wait=is_strict_wait,
         )
-        with kept(world):
-            for slug in orgs:
+        with keeping(world, kept) as database:
+            for slug in sorted(set(orgs) - world.orgs.keys()) if kept else orgs:
                 world.add_org(slug)
+            lifecycle.take_up()
             async with _client(api, TOKEN) as client:
-                yield Laptop(world, lifecycle, journal, troubles, api, client)
+                yield Laptop(world, lifecycle, journal, troubles, api, client, database)
 
 
 @contextmanager
-def kept(world: World) -> Iterator[sqlite3.Connection]:
+def keeping(world: World, kept: bytes | None = None) -> Iterator[sqlite3.Connection]:
     """Keep a world as `--state-dir` does; at the end what is kept is exactly what there is."""
     with closing(database_in_memory()) as database:
+        if kept is not None:
+            database.deserialize(kept)
         keep = Keep(database, world)
         keep.restore()
         yield database

@@ -1,0 +1,322 @@
+"""A small fleet's life in acts that between them touch every action, for tests that break it at any call.
+
+Answers for what is wanted in each act, for bringing a world there and to that act's end, and for saying whether a
+world is as wanted. Where a call breaks, and how, is the tests'.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+
+from localfly.passage import Timings
+from localfly.world import App, Machine, Volume, World
+from reconciler.core.keys import RootKey
+from reconciler.core.outcome import StepFailed, verdict
+from reconciler.core.spec import load
+from reconciler.fly.client import FlyClient
+from reconciler.fly.errors import FlyError
+from reconciler.fly.pace import Pace
+from reconciler.intent import Intent
+from reconciler.reconcile import reconcile
+from reconciler.secret_source import SecretSource
+from tests.localfly.inprocess import TOKEN, Laptop, Wireless, laptop
+from tests.virtual_time import VirtualTimeLoop
+
+ROOT_KEY = "1f" * 32
+PASSES = 60  # of one user in one act, at most: more is spinning
+LOOK_AGAIN_S, LONGEST_S = 2.0, 60.0
+
+FLEET = """
+apiVersion: reconciler/v1alpha1
+kind: Fleet
+metadata: {name: acme}
+spec:
+  {org: acme, installation: playhouse, app_name: "acme-{name}", regions: [iad], drift: correct}
+---
+apiVersion: reconciler/v1alpha1
+kind: Router
+metadata: {name: router}
+spec:
+  domains: [example.com]
+  listeners: [{name: public, app: acme-router, bind: "127.0.0.1:0", ports: [80]}]
+---
+apiVersion: reconciler/v1alpha1
+kind: Secret
+metadata: {name: OPENAI_API_KEY}
+spec: {from: {env: FLEET_SECRET_OPENAI_API_KEY}}
+---
+apiVersion: reconciler/v1alpha1
+kind: Machine
+metadata: {name: studio}
+spec:
+  config:
+    image: registry.fly.io/studio:IMAGE
+    guest: {cpu_kind: shared, cpus: 1, memory_mb: 256}
+"""
+
+USER = """
+apiVersion: reconciler/v1alpha1
+kind: UserApp
+metadata: {name: NAME}
+spec:
+  hosts: [NAME.example.com]
+  regions: [REGION]
+  machines: [{name: web, template: studio, count: COUNTMOUNT}]
+  secrets: [OPENAI_API_KEY]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """What is wanted of one user app; `size_gb` 0: no volume."""
+
+    count: int = 1
+    size_gb: int = 1
+    region: str = "iad"
+
+    def document(self, name: str) -> str:
+        mount = f", mount: {{name: data, path: /data, size_gb: {self.size_gb}}}" if self.size_gb else ""
+        words = {"NAME": name, "REGION": self.region, "COUNT": str(self.count), "MOUNT": mount}
+        text = USER
+        for word, value in words.items():
+            text = text.replace(word, value)
+        return text
+
+
+ByHand = Callable[[Laptop], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What is wanted from now on, and what somebody did by hand just before."""
+
+    name: str
+    users: Mapping[str, User]
+    image: str = "1"
+    secret: str = "first"
+    by_hand: Sequence[ByHand] = ()
+
+    @property
+    def files(self) -> dict[str, str]:
+        users = {f"users/{name}.yaml": user.document(name) for name, user in self.users.items()}
+        return {"fleet.yaml": FLEET.replace("IMAGE", self.image), **users}
+
+    def intent(self) -> Intent:
+        """What a process that starts now reads."""
+        root_key = RootKey(ROOT_KEY)
+        environ = {"FLEET_SECRET_OPENAI_API_KEY": self.secret}
+        intent = Intent(secrets=SecretSource(environ=environ, derive=root_key.derive), root_key=root_key)
+        specs = load(dict(self.files))
+        assert not [problem for problem in specs.problems if problem.severity == "error"], specs.problems
+        intent.take(specs)
+        return intent
+
+
+def machine_of(box: Laptop, user: str, slot: str = "web-0") -> Machine:
+    """The living machine that fills a slot."""
+    (found,) = [each for each in box.world.apps[f"acme-{user}"].living() if _slot(each) == slot]
+    return found
+
+
+def wiping(user: str) -> ByHand:
+    """A tenant clears what its machine says about its version."""
+
+    async def wipe(box: Laptop) -> None:
+        machine = machine_of(box, user)
+        path = f"/v1/apps/acme-{user}/machines/{machine.id}/metadata/reconciler_version"
+        assert (await box.client.delete(path)).is_success
+
+    return wipe
+
+
+def stopping(user: str) -> ByHand:
+    """Somebody stops a machine that may not sleep."""
+
+    async def stop(box: Laptop) -> None:
+        machine = machine_of(box, user)
+        assert (await box.client.post(f"/v1/apps/acme-{user}/machines/{machine.id}/stop")).is_success
+
+    return stop
+
+
+THREE = {"alice": User(count=2), "bob": User(size_gb=0), "carol": User()}
+ACTS: tuple[Act, ...] = (
+    Act("create", THREE),
+    Act("update", THREE, image="2", secret="second"),
+    Act("mark and start", THREE, image="2", secret="second", by_hand=(wiping("alice"), stopping("bob"))),
+)
+
+ONE = {"alice": User()}
+ACTS_OF_ONE: tuple[Act, ...] = (  # the same with as few calls as may be
+    Act("create", ONE),
+    Act("update", ONE, image="2", secret="second"),
+    Act("start", ONE, image="2", secret="second", by_hand=(stopping("alice"),)),
+)
+
+
+@dataclass(slots=True)
+class Told:
+    """What became of a process: failures by reason, and the passes that it needed."""
+
+    reasons: set[str] = field(default_factory=set)
+    passes: int = 0
+
+
+@asynccontextmanager
+async def client(transport: httpx.AsyncBaseTransport) -> AsyncIterator[FlyClient]:
+    """A client of the reconciler's own kind."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:4280") as http:
+        yield FlyClient(http, token=TOKEN, pace=Pace(), wall=loop.wall)
+
+
+async def life(
+    act: Act, transport: httpx.AsyncBaseTransport, *, who: str = "one", told: Told | None = None
+) -> Told:
+    """A process from its start until every user is as wanted; all it knows are the documents and the world.
+
+    What it tells is in `told` also when it is ended before.
+    """
+    told = told or Told()
+    intent = act.intent()
+    async with client(transport) as fly, asyncio.TaskGroup() as group:
+        for name in sorted(act.users):
+            group.create_task(_until_wanted(fly, intent, name, told, who))
+    return told
+
+
+async def _until_wanted(fly: FlyClient, intent: Intent, name: str, told: Told, who: str) -> None:
+    desired = intent.apps[name]
+    pause_s, longest_s = 0.0, LONGEST_S
+    for _ in range(PASSES):
+        told.passes += 1
+        try:
+            last = await reconcile(
+                fly,
+                desired,
+                values=intent.values(desired),
+                describe=f"playhouse/{who}",
+                seen=lambda _: None,
+            )
+        except (FlyError, StepFailed) as error:
+            said = verdict(error)
+            told.reasons.add(said.reason)
+            pause_s, longest_s = max(2 * pause_s, said.pause_s), said.longest_s
+        else:
+            if last.plan.converged:
+                return
+            told.reasons.update(hold.reason for hold in last.plan.holds)
+            pause_s, longest_s = max(2 * pause_s, LOOK_AGAIN_S), LONGEST_S
+        pause_s = min(pause_s, longest_s)
+        await asyncio.sleep(pause_s)
+    raise AssertionError(f"{name} does not become as wanted: {last.plan}")
+
+
+async def at_rest(world: World) -> None:
+    """Wait until no machine is on its way anywhere."""
+    passing = {"created", "starting", "stopping", "restarting", "replacing", "destroying", "suspending"}
+    async with asyncio.timeout(600):
+        while any(machine.state in passing for machine in world.machines.values()):  # noqa: ASYNC110 (a condition of the world, in virtual time)
+            await asyncio.sleep(0.1)
+
+
+async def world_before(act: Act, acts: Sequence[Act]) -> bytes | None:
+    """The world in which `act` begins: all acts before it went well."""
+    kept = None
+    for earlier in acts[: acts.index(act)]:
+        async with opening(earlier, kept) as box:
+            await life(earlier, Wireless(box.api))
+            await at_rest(box.world)
+            kept = ending(box)
+    return kept
+
+
+@asynccontextmanager
+async def opening(act: Act, kept: bytes | None) -> AsyncIterator[Laptop]:
+    """A world as it is when `act` begins; `kept` is what `ending` gave of the act before it."""
+    async with laptop(timings=TIMINGS, kept=kept) as box:
+        await at_rest(box.world)
+        for deed in act.by_hand:
+            await deed(box)
+        await at_rest(box.world)
+        yield box
+
+
+def ending(box: Laptop) -> bytes:
+    """All of a world, to begin the next act with."""
+    box.world.save()
+    return box.database.serialize()
+
+
+TIMINGS = Timings()
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What users had when an act began: volume ids by app, and how many machines there ever were."""
+
+    volumes: Mapping[str, frozenset[str]]
+    machines: Mapping[str, int]
+
+
+def holdings(world: World) -> Holdings:
+    return Holdings(
+        {app.name: frozenset(v.id for v in _there(app)) for app in world.apps.values()},
+        {app.name: len(app.machines) for app in world.apps.values()},
+    )
+
+
+def wrongs(act: Act, world: World, before: Holdings) -> list[str]:
+    """What is not as the act wants it, lost, or there twice; one line each."""
+    wanted = {f"acme-{name}": user for name, user in act.users.items()}
+    found = [f"app {name} is missing" for name in wanted.keys() - world.apps.keys()]
+    found += [f"app {name} is left over" for name in world.apps.keys() - wanted.keys()]
+    for name, user in wanted.items():
+        if name in world.apps:
+            found += [f"{name}: {what}" for what in _app_wrongs(act, user, world.apps[name], before)]
+    return sorted(found)
+
+
+def _app_wrongs(act: Act, user: User, app: App, before: Holdings) -> list[str]:
+    living = sorted(app.living(), key=_slot)
+    found = []
+    slots = [_slot(machine) for machine in living]
+    if slots != [f"web-{number}" for number in range(user.count)]:
+        found.append(f"slots {slots}")
+    volumes = {volume.id: volume for volume in _there(app)}
+    lost = before.volumes.get(app.name, frozenset()) - volumes.keys()
+    if lost:
+        found.append(f"lost volumes {sorted(lost)}")
+    mounted = [machine.config["mounts"][0]["volume"] for machine in living if machine.config.get("mounts")]
+    if user.size_gb and sorted(mounted) != sorted(volumes):
+        found.append(f"volumes {sorted(volumes)}, mounted {sorted(mounted)}")
+    found += [f"{v.id} has {v.size_gb} GB" for v in volumes.values() if v.size_gb != user.size_gb]
+    for machine in living:
+        found += [f"{machine.name}: {what}" for what in _machine_wrongs(act, user, app, machine)]
+    return found
+
+
+def _machine_wrongs(act: Act, user: User, app: App, machine: Machine) -> list[str]:
+    mount = machine.config["mounts"][0]["volume"] if machine.config.get("mounts") else None
+    holds = {
+        "started": machine.state == "started",
+        "its image": machine.config["image"] == f"registry.fly.io/studio:{act.image}",
+        "its region": machine.region == user.region,
+        "its secret": machine.secrets["OPENAI_API_KEY"].value == act.secret,
+        "verified": machine.config["metadata"].get("reconciler_version") == machine.instance_id,
+        "its own volume": bool(user.size_gb) == bool(mount)
+        and (mount is None or app.volumes[mount].machine_id == machine.id),
+    }
+    return [f"not {what}" for what, is_so in holds.items() if not is_so]
+
+
+def _there(app: App) -> list[Volume]:
+    return [volume for volume in app.volumes.values() if volume.deleted_at is None]
+
+
+def _slot(machine: Machine) -> str:
+    return str(machine.config["metadata"].get("reconciler_slot"))
