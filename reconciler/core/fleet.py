@@ -3,10 +3,10 @@
 Built from the org-wide rows alone, or from a whole reading. Which host leads there is `routes`'.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from reconciler.core import status
+from reconciler.core import mark, status
 from reconciler.core.desired import DesiredApp, DesiredMachine
 from reconciler.core.observed import Claim, ListedApp, ObservedApp, ObservedFleet, Row
 from reconciler.core.plan import AppPlan, in_sync, is_proven
@@ -56,12 +56,14 @@ def from_rows(desired: DesiredApp, listed: ListedApp | None, rows: Iterable[Row]
     else:
         wanted = {machine.slot: machine for machine in desired.machines}
         found = {slot: row for row in living if (slot := slot_of(desired, row)) in wanted}
+        there = {slot: row for slot, row in sorted(found.items()) if mark.WITHDRAWN not in row.metadata}
         machines = {
-            slot: row.id
-            for slot, row in sorted(found.items())
-            if _serves(row.state, wakes=_wakes(wanted[slot]))
+            slot: row.id for slot, row in there.items() if _serves(row.state, wakes=_wakes(wanted[slot]))
         }
-        why_not = "" if machines else _story(desired, [row.state for row in found.values()])
+        if found and not there:
+            why_not = "Withdrawn"
+        elif not machines:
+            why_not = _story(desired, [row.state for row in there.values()])
     return Member(
         name=desired.name,
         app_name=desired.app_name,
@@ -87,9 +89,13 @@ def from_reading(desired: DesiredApp, observed: ObservedApp, plan: AppPlan) -> M
         machines = {
             slot: found.id
             for slot, found in reachable.items()
-            if not found.cordoned and _serves(found.state, wakes=_wakes(wanted[slot]))
+            if not found.cordoned
+            and mark.WITHDRAWN not in found.metadata
+            and _serves(found.state, wakes=_wakes(wanted[slot]))
         }
-        if not machines:
+        if any(mark.WITHDRAWN in found.metadata for found in reachable.values()):
+            why_not = "" if machines else "Withdrawn"
+        elif not machines:
             states = [found.state for found in reachable.values()]
             unreachable = len(reachable) < len(holders)
             why_not = _story(desired, states, unreachable=unreachable, held=bool(plan.holds))
@@ -127,6 +133,34 @@ def unclaimed(
     return tuple(sorted(members, key=lambda member: member.name))
 
 
+def removable(
+    specs: Specs, observed: ObservedFleet, *, named: Collection[str]
+) -> tuple[tuple[str, str], ...]:
+    """(document name, app name) of each app that looks like ours while no document asks for it; sorted.
+
+    Looks like: by network and name, or by the owner that its machines agree upon, as adopted ones do. Nothing
+    is proven by that; `removal` asks for the proofs. `named`: apps that documents name themselves.
+    """
+    if specs.fleet is None:
+        return ()
+    fleet = specs.fleet.spec
+    found = set()
+    for listed in observed.apps.values():
+        rows = observed.rows.get(listed.name, ())
+        owners = {row.metadata.get(mark.OWNER) or "" for row in rows}
+        by_network = listed.network.removeprefix(f"{fleet.installation}-")
+        we_made_it = listed.network != by_network and listed.name == fleet.app_name.replace(
+            "{name}", by_network
+        )
+        by_mark = owners.pop().removeprefix(f"{fleet.installation}.") if len(owners) == 1 else ""
+        name = by_network if we_made_it else by_mark
+        is_marked = f"{fleet.installation}.{name}" in {row.metadata.get(mark.OWNER) for row in rows}
+        is_asked_for = name in specs.users or name in specs.broken or listed.name in named
+        if name and (we_made_it or is_marked) and not is_asked_for:
+            found.add((name, listed.name))
+    return tuple(sorted(found))
+
+
 def failing(member: Member, *, reason: str, message: str, retries: bool) -> Member:
     """The member after a pass that failed: its routes stay, its conditions tell."""
     conditions = status.failing(member.conditions, reason=reason, message=message, retries=retries)
@@ -134,14 +168,15 @@ def failing(member: Member, *, reason: str, message: str, retries: bool) -> Memb
 
 
 def _unclaimed(
-    specs: Specs, listed: ListedApp, name: str, rows: Iterable[Row], hosts: tuple[str, ...]
+    specs: Specs, listed: ListedApp, name: str, rows: Collection[Row], hosts: tuple[str, ...]
 ) -> Member:
     machines = {
         marked_slot(row) or first_name(row.name): row.id
         for row in sorted(rows, key=lambda row: (row.name, row.id), reverse=True)
         # Without its document nobody knows whether it wakes on request, so it is tried.
-        if _serves(row.state, wakes=True)
+        if _serves(row.state, wakes=True) and mark.WITHDRAWN not in row.metadata
     }
+    is_withdrawn = any(mark.WITHDRAWN in row.metadata for row in rows)
     if name in specs.broken:
         reason, why = "DocumentBroken", "its document, or one that it needs, does not hold"
     elif not specs.complete:
@@ -155,7 +190,7 @@ def _unclaimed(
         claim=Claim.OURS,
         unclaimed=True,
         machines=dict(sorted(machines.items())),
-        why_not="" if machines else "Stopped",
+        why_not="" if machines else "Withdrawn" if is_withdrawn else "Stopped",
         conditions=status.of_unclaimed(reason, f"{why}; app {listed.name} goes on as it is"),
     )
 

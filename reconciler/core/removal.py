@@ -30,6 +30,9 @@ class Removal:
 
     name: str  # document name
     app_name: str
+    made_as: (
+        str  # what the fleet's naming pattern gives for `name`: with another name a network proves nothing
+    )
     network: str  # "{installation}-{name}", the proof of an app that we made
     owner: str  # "{installation}.{name}", the machine mark
     owner_label: str  # the proof of an app that we adopted
@@ -91,11 +94,12 @@ def _unproven(removal: Removal, observed: ObservedApp) -> Iterable[Hold]:
     if removal.absent_for_s < removal.grace_s:
         left = max(1, ceil((removal.grace_s - removal.absent_for_s) / 60))
         yield _hold("Grace", f"its document is gone for less than the deletion grace: {left} min are left")
-    is_ours = observed.network == removal.network or removal.owner_label in observed.secret_names
-    if observed.claim is not Claim.OURS or not is_ours:
+    we_made_it = observed.network == removal.network and removal.app_name == removal.made_as
+    is_adopted = removal.owner_label in observed.secret_names
+    if observed.claim is not Claim.OURS or not (we_made_it or is_adopted):
         yield _hold(
             "NotProven",
-            f"app {removal.app_name} has neither the network {removal.network} nor the label "
+            f"app {removal.app_name} is neither {removal.made_as} on network {removal.network} nor labelled "
             f"{removal.owner_label}, so nothing proves that it is ours",
         )
     if removal.error_regions:

@@ -25,6 +25,7 @@ def removal(**changes: Any) -> Removal:
     base = Removal(
         name="alice",
         app_name="acme-alice",
+        made_as="acme-alice",
         network="inst01-alice",
         owner="inst01.alice",
         owner_label=LABEL,
@@ -77,6 +78,11 @@ MISSING: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         "NotProven",
         {},
         {"network": "inst02-alice", "secret_names": frozenset({"RECONCILER_OWNER_INST02"})},
+    ),
+    "the app is on our network, under a name that we never gave": (
+        "NotProven",
+        {"made_as": "acme-alice-2"},
+        {"secret_names": frozenset()},
     ),
     "the app is foreign": ("NotProven", {}, {"claim": Claim.FOREIGN}),
     "the name is another organisation's": ("NotProven", {}, {"claim": Claim.TAKEN}),
