@@ -28,7 +28,6 @@ _EXPECTED = {
     "model_attributes_type": "a mapping",
 }
 _CODES = {
-    "extra_forbidden": "unknown-field",
     "missing": "missing-field",
     "literal_error": "bad-choice",
     "greater_than_equal": "out-of-range",
@@ -60,16 +59,17 @@ def complaints(
         yield document.problem(
             path,
             message(detail, model, document, path),
-            code=code(detail),
+            code=code(detail, model),
             at_key=detail["type"] == "extra_forbidden",
         )
 
 
-def code(detail: Mapping[str, Any]) -> str:
+def code(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
     """Which finding an error of pydantic's is."""
     kind = detail["type"]
-    if kind == "extra_forbidden" and detail["loc"][-1] in REFUSED:
-        return REFUSED[detail["loc"][-1]][1]
+    if kind == "extra_forbidden":
+        refusal = _refusal(detail, model)
+        return refusal[1] if refusal else "unknown-field"
     if kind == "value_error" and isinstance(detail["ctx"]["error"], FindingError):
         found: str = detail["ctx"]["error"].code
         return found
@@ -85,8 +85,9 @@ def message(detail: Mapping[str, Any], model: type[BaseModel], document: Documen
         may_show = PRIVATE.isdisjoint(path)
         return _wrong_type(detail["input"], _EXPECTED[kind], document.place(path).raw if may_show else "this")
     if kind == "extra_forbidden":
-        if detail["loc"][-1] in REFUSED:
-            return REFUSED[detail["loc"][-1]][0]
+        refusal = _refusal(detail, model)
+        if refusal:
+            return refusal[0]
         known = fields_at(model, detail["loc"][:-1])
         guess = did_you_mean(str(detail["loc"][-1]), known)
         every = (
@@ -101,12 +102,24 @@ def message(detail: Mapping[str, Any], model: type[BaseModel], document: Documen
 
 def fields_at(model: Any, path: Path) -> frozenset[str]:
     """The field names that the model knows at this place; none where any name may stand."""
+    kind = _model_at(model, path)
+    if kind is None:
+        return frozenset()
+    return frozenset(field.alias or name for name, field in kind.model_fields.items())
+
+
+def _refusal(detail: Mapping[str, Any], model: type[BaseModel]) -> tuple[str, str] | None:
+    """What is said of a field that people bring along from elsewhere, and the finding's code."""
+    kind = _model_at(model, detail["loc"][:-1])
+    names = [each.__name__ for each in kind.__mro__] if kind else []
+    return next((REFUSED[key] for name in names if (key := (name, str(detail["loc"][-1]))) in REFUSED), None)
+
+
+def _model_at(model: Any, path: Path) -> type[BaseModel] | None:
     for step in path:
         model = _inside(model, step)
     kind = _bare(model)
-    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-        return frozenset()
-    return frozenset(field.alias or name for name, field in kind.model_fields.items())
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _inside(model: Any, step: str | int) -> Any:

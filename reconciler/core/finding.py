@@ -166,6 +166,10 @@ FINDINGS: Mapping[str, Finding] = MappingProxyType(
         "app-name-too-long": Finding(
             "Fly refuses app names of 63 characters and more.", "Shorten the name or the fleet's pattern."
         ),
+        "app-name-taken-twice": Finding(
+            "Two documents on one Fly app would undo each other's changes, so both keep what they had.",
+            "Give one of them another app_name, or none.",
+        ),
         "app-name-of-router": Finding("The user app would be the router's own app.", "Choose another name."),
         "reserved-name": Finding(
             "The Router keeps this label for the platform.", "Choose another name or host."
@@ -240,6 +244,10 @@ FINDINGS: Mapping[str, Finding] = MappingProxyType(
         "raw-port": Finding(
             "User apps have no public address, and giving them one would expose every service of theirs.",
             "Offer HTTP, or take the port away; machines of one app reach each other without services.",
+        ),
+        "replay-cache-of-user": Finding(
+            "It is about replays that this machine answers with; the Router's are never cached.",
+            "Remove replay_cache.",
         ),
         "image-without-digest": Finding(
             "A tag can be moved: two machines of one version would run different programs.",
@@ -319,6 +327,10 @@ FINDINGS: Mapping[str, Finding] = MappingProxyType(
         "bad-replay-timeout": Finding(
             "Fly reads only whole seconds and milliseconds, and a proof must outlive the wait.",
             'Write 100ms to 60s, e.g. "15s", or none.',
+        ),
+        "cache-not-offered": Finding(
+            "A cached replay reaches the machine without proof, and goes on to an app that is gone.",
+            "Remove cache; the router is asked for every request, and answers from memory.",
         ),
         "region-after-any": Finding('Fly never looks further than "any".', 'Put "any" last.'),
     }

@@ -302,7 +302,7 @@ def _against_router(held: Held, libraries: Libraries, may_be_lost: MayBeLost) ->
         yield None  # without them nobody knows its app's name, its hosts and its keys
         return
     fleet_spec: FleetSpec = next(iter(fleet.held.values())).spec
-    app_name = fleet_spec.app_name.replace("{name}", held.name)
+    app_name = held.spec.app_name or fleet_spec.app_name.replace("{name}", held.name)
     if len(app_name) > LONGEST_APP_NAME:
         yield held.document.problem(
             ("metadata", "name"),
@@ -317,7 +317,7 @@ def _against_router(held: Held, libraries: Libraries, may_be_lost: MayBeLost) ->
 def _router_agrees(held: Held, app_name: str, router: RouterSpec) -> Findings:
     if app_name in {listener.app for listener in router.listeners}:
         yield held.document.problem(
-            ("metadata", "name"),
+            ("metadata", "name") if held.spec.app_name is None else ("spec", "app_name"),
             f"gives the Fly app name {quote(app_name)}, which is the router's own",
             code="app-name-of-router",
         )

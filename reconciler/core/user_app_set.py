@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from reconciler.core import host_claim
+from reconciler.core import app_name_claim, host_claim
 from reconciler.core.document import Document
 from reconciler.core.envelope import Held
 from reconciler.core.problem import Problem, quote
@@ -170,6 +170,10 @@ def _part(libraries: Libraries, checked: list[tuple[Checked, Table]], out: Expan
         return next(_all_documents(name, libraries, rows))
 
     out.problems += host_claim.complaints_about(hosts, users, document_of)
+    fleet = next((held.spec for held in libraries["Fleet"].held.values()), None)
+    apps = app_name_claim.contested(users, fleet.app_name) if fleet else {}
+    out.problems += app_name_claim.complaints_about(apps, users, document_of)
+    contested |= {name for names in apps.values() for name in names}
     out.broken |= contested
     for name in contested & documents.held.keys():
         documents.drop(name)

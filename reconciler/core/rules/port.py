@@ -23,6 +23,14 @@ def port_remarks(path: Path, service: Mapping[str, Json], doors: Mapping[int, st
     for index, port in enumerate(ports):
         if "http" not in (port.get("handlers") or ()):
             yield _without_http((*path, "ports", index), port, doors)
+        if (port.get("http_options") or {}).get("replay_cache"):
+            yield Remark(
+                (*path, "ports", index, "http_options", "replay_cache"),
+                "does nothing for the Router's replays, which carry a state and are never cached; "
+                "expected no replay_cache",
+                "replay-cache-of-user",
+                "warning",
+            )
 
 
 def _without_http(path: Path, port: Mapping[str, Json], doors: Mapping[int, str]) -> Remark:
