@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.core.problem import did_you_mean, one_of, quote
-from reconciler.writing.schema import inside
+from reconciler.writing.schema_node import inside
 
 Json = Any
 

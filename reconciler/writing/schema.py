@@ -13,6 +13,8 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from reconciler.core.kinds import KINDS
 from reconciler.writing.examples import examples
 from reconciler.writing.schema_hints import EXTRA, Hinted
+from reconciler.writing.schema_node import inside, ref, target
+from reconciler.writing.schema_variants import vary
 
 Json = Any
 
@@ -20,17 +22,13 @@ DRAFT = "http://json-schema.org/draft-07/schema#"
 API_VERSION = "reconciler/v1alpha1"
 MOST_EXAMPLES = 2
 MODE: JsonSchemaMode = "validation"
-OVERLAY = ("GroupSpec", "config", "MachineConfig")  # a merge patch: definition, field, what it is laid over
 
 
 def schema() -> dict[str, Json]:
     """The schema as JSON takes it; the same each time."""
     definitions = _definitions()
     _extend(definitions)
-    owner, field, target = OVERLAY
-    described = definitions[owner]["properties"][field]
-    described.pop("anyOf", None)
-    described.update(anyOf=[{"$ref": _ref(_patch(definitions, target))}, {"type": "null"}])
+    vary(definitions)
     whole = {
         "$schema": DRAFT,
         "title": f"A document of the spec language {API_VERSION}",
@@ -53,7 +51,7 @@ def schema() -> dict[str, Json]:
         "allOf": [
             {
                 "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
-                "then": {"$ref": _ref(kind)},
+                "then": {"$ref": ref(kind)},
             }
             for kind in sorted(KINDS)
         ],
@@ -68,18 +66,6 @@ def schema_text() -> str:
     return json.dumps(schema(), indent=2, ensure_ascii=False)
 
 
-def inside(node: Json, whole: Json) -> Json:
-    """A place of the schema without `$ref`s and without the choice of null."""
-    while True:
-        if "$ref" in node:
-            node = whole["definitions"][node["$ref"].rpartition("/")[2]]
-            continue
-        choices = [each for each in node.get("anyOf", ()) if each.get("type") != "null"]
-        if len(choices) != 1 or "properties" in node:
-            return node
-        node = {**{key: value for key, value in node.items() if key != "anyOf"}, **choices[0]}
-
-
 def _definitions() -> dict[str, Json]:
     refs, found = models_json_schema(
         [(model, MODE) for model in KINDS.values()],
@@ -88,9 +74,9 @@ def _definitions() -> dict[str, Json]:
     )
     names = {}
     for kind, model in KINDS.items():
-        envelope = refs[model, MODE]["$ref"].rpartition("/")[2]
+        envelope = target(refs[model, MODE])
         names[envelope] = kind
-        metadata = found["$defs"][envelope]["properties"]["metadata"]["$ref"].rpartition("/")[2]
+        metadata = target(found["$defs"][envelope]["properties"]["metadata"])
         names.setdefault(metadata, "Metadata" if "Metadata" not in names.values() else f"{kind}Metadata")
     text = json.dumps(found["$defs"])
     for old, new in names.items():
@@ -131,46 +117,6 @@ def _extend(definitions: dict[str, Json]) -> None:
         target.update(extra)
 
 
-def _patch(definitions: dict[str, Json], name: str) -> str:
-    """A definition for merge patches of `name`: every field may be left out, and null removes."""
-    patch = f"{name}Patch"
-    if patch in definitions:
-        return patch
-    definitions[patch] = {}
-    whole = {"definitions": definitions}
-    fields = {}
-    for field, node in definitions[name].get("properties", {}).items():
-        refs = [each["$ref"] for each in (node, *node.get("anyOf", ())) if "$ref" in each]
-        target = refs[0].rpartition("/")[2] if len(refs) == 1 else ""
-        about = {key: node[key] for key in ("description", "default") if key in node}
-        if target and inside(definitions[target], whole).get("type") == "object":
-            fields[field] = {
-                **about,
-                "anyOf": [{"$ref": _ref(_patch(definitions, target))}, {"type": "null"}],
-            }
-        else:
-            fields[field] = _or_null(node)
-    definitions[patch] = {
-        "type": "object",
-        "description": f"Laid over a {name}: mappings are merged, null removes, anything else replaces.",
-        "additionalProperties": False,
-        "properties": fields,
-    }
-    return patch
-
-
-def _or_null(node: Json) -> Json:
-    if {"type": "null"} in node.get("anyOf", ()):
-        return dict(node)
-    about = {key: value for key, value in node.items() if key in ("description", "default")}
-    rest = {key: value for key, value in node.items() if key not in about}
-    return {**about, "anyOf": [rest, {"type": "null"}]}
-
-
-def _ref(name: str) -> str:
-    return f"#/definitions/{name}"
-
-
 def _show_examples(whole: dict[str, Json]) -> None:
     """Two values of a field show more than one; of a list or mapping the shortest shows enough."""
     for document in examples():
@@ -205,7 +151,7 @@ def _walk(node: Json, value: Json, whole: Json) -> Iterator[tuple[Json, Json]]:
 
 def _branches(node: Json, whole: Json) -> Iterator[Json]:
     if "$ref" in node:
-        yield from _branches(whole["definitions"][node["$ref"].rpartition("/")[2]], whole)
+        yield from _branches(whole["definitions"][target(node)], whole)
     yield node
     for choice in node.get("anyOf", ()):
         yield from _branches(choice, whole)
