@@ -27,6 +27,19 @@ SecretEnvPrefix = Annotated[
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="For people or for programs.")]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="User apps that are worked on at a time.")]
+State = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="The record of budgets and approvals; else below $XDG_STATE_HOME or ~/.local/state.",
+        show_default=False,
+    ),
+]
+Approve = Annotated[
+    list[str] | None,
+    typer.Option("--approve", metavar="BATCH", help="Approve a batch that a plan named.", show_default=False),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 

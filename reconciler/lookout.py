@@ -5,17 +5,18 @@ loop's, and so is what to do about those who do not agree.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import structlog
 
 from reconciler.census import Census, is_ready
-from reconciler.core import fleet
+from reconciler.core import fleet, item
 from reconciler.core.desired import DesiredApp
 from reconciler.core.fleet import Member
+from reconciler.core.item import Item
 from reconciler.core.observed import Claim, ListedApp, ObservedFleet, Row
-from reconciler.core.plan import in_sync
+from reconciler.core.plan import in_sync, is_proven
 from reconciler.fly.client import FlyClient
 from reconciler.intent import Intent
 from reconciler.observe import observe_fleet
@@ -23,6 +24,17 @@ from reconciler.observe import observe_fleet
 LOOK_ANYWAY_S = 300.0  # at an app that is left as it is, although nothing of it moved
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What one look at the organisation shows about the fleet as a whole."""
+
+    differing: tuple[str, ...]  # names that do not agree and may be helped
+    settled: frozenset[str]  # of the others, those about whom the lists tell no more than the last reading
+    foreseen: Mapping[str, tuple[Item, ...]]  # what will be created or deleted, by name
+    users: frozenset[str]  # who has an app of ours
+    size: int  # users with a document or an app
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +58,8 @@ class Lookout:
         self._read_at: dict[str, float] = {}  # loop time of the last whole reading, by document name
         self._left: dict[str, _Left] = {}
 
-    async def look(self) -> list[str]:
-        """Look once and publish what that shows; the names that do not agree and may be helped.
+    async def look(self) -> Outlook:
+        """Look once and publish what that shows.
 
         Raises FlyError, and then everything stays as last known.
         """
@@ -56,20 +68,39 @@ class Lookout:
         if observed.error_regions:
             log.warning("fleet.observed_in_part", silent_regions=",".join(observed.error_regions))
         self._seen = _with_silent_regions(observed, self._seen)
-        differing = []
+        differing: list[str] = []
+        left: set[str] = set()
+        foreseen: dict[str, tuple[Item, ...]] = {}
+        users: set[str] = set()
         for name, desired in self._intent.apps.items():
             listed, rows = self._listed(desired)
             agrees = in_sync(desired, listed, rows)
             if agrees:
                 self._left.pop(name, None)
-            elif not self._is_left_alone(desired, listed, rows):
-                differing.append(name)
+            else:
+                foreseen[name] = item.foreseen(desired, listed, rows)
+                if self._is_left_alone(desired, listed, rows):
+                    left.add(name)
+                else:
+                    differing.append(name)
+            if listed is not None and (agrees or is_proven(desired, listed, rows)):
+                users.add(name)
             # Lists lag. Only a reading withdraws what an earlier reading has shown.
             if (agrees or self._census[name] is None) and self._read_at.get(name, -1.0) < began:
                 self._put(desired, agrees=agrees)
-        self.take_unclaimed()
+        unclaimed = self.take_unclaimed()
         self._census.publish()
-        return differing
+        return Outlook(
+            differing=tuple(differing),
+            settled=frozenset(left),
+            foreseen=foreseen,
+            users=frozenset(users | unclaimed),
+            size=len(self._intent.apps) + len(unclaimed),
+        )
+
+    def foreseen(self, desired: DesiredApp) -> tuple[Item, ...]:
+        """What the last look shows of an app that will be created."""
+        return () if self._seen is None else item.foreseen(desired, *self._listed(desired))
 
     def member(self, desired: DesiredApp) -> Member | None:
         """What is known of an app: by its last reading, else by the lists; None before the first look."""
@@ -78,10 +109,10 @@ class Lookout:
             return known
         return fleet.from_rows(desired, *self._listed(desired))
 
-    def take_unclaimed(self, *, vanished: Iterable[str] = ()) -> None:
+    def take_unclaimed(self, *, vanished: Iterable[str] = ()) -> frozenset[str]:
         """Put the apps without a document; one that `vanished` since the last look is as it was known."""
         if self._seen is None:
-            return
+            return frozenset()
         members = fleet.unclaimed(self._intent.specs, self._seen, last_hosts=self._intent.last_hosts)
         found = {member.name: member for member in members if member.name not in self._intent.apps}
         for name in vanished:
@@ -91,6 +122,7 @@ class Lookout:
             self._read_at.pop(name, None)
             self._left.pop(name, None)
         self._census.put_unclaimed(found.values())
+        return frozenset(found)
 
     def read(self, name: str) -> None:
         """`name` was read whole just now: lists from before do not count for it."""

@@ -8,25 +8,32 @@ app's pass `reconcile`'s, the look at all of them `lookout`'s, what is published
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
 from random import Random
 from typing import Protocol
 
 import structlog
 
-from reconciler.apply import StepFailed
+from reconciler.apply import Failure, StepFailed
 from reconciler.census import Census
-from reconciler.core import fleet
+from reconciler.core import fleet, outcome
+from reconciler.core.action import Action
 from reconciler.core.desired import DesiredApp
+from reconciler.core.observed import Claim
 from reconciler.core.spec import Specs
+from reconciler.core.withhold import is_under_way
 from reconciler.fly.client import FlyClient
 from reconciler.fly.errors import Ambiguous, CouldNotAsk, FlyError, Unavailable
+from reconciler.gate import Gate
 from reconciler.intent import Change, Intent, NotUsable
+from reconciler.ledger import LedgerError
 from reconciler.lookout import Lookout
 from reconciler.reconcile import Seen, reconcile
 from reconciler.workqueue import Closed, Priority, WorkQueue
 
 FINISH_WITHIN_S = 8.0  # for passes under way at the end; leases and doors take up to 3 s each after
 LOOK_AGAIN_S = 2.0  # Fly is at work on it
+RELEASE_EVERY_S = 2.0  # look whether somebody approved, or an allowance refilled
 JITTER = 0.1  # of the resync interval, either way
 FIRST_PAUSE_S = 1.0  # after an observation that failed; doubles up to the resync interval
 
@@ -48,6 +55,7 @@ class Loop:
         fly: FlyClient,
         intent: Intent,
         census: Census,
+        gate: Gate,
         source: Watched,
         describe: str,
         random: Random,
@@ -58,6 +66,7 @@ class Loop:
         self._fly = fly
         self._intent = intent
         self._census = census
+        self._gate = gate
         self._source = source
         self._describe = describe
         self._random = random
@@ -84,6 +93,7 @@ class Loop:
                     group.create_task(self._follow_source(stop)),
                     group.create_task(self._observe_for_ever()),
                     group.create_task(self._census.publish_for_ever()),
+                    group.create_task(self._release_for_ever()),
                 ]
                 workers = [group.create_task(self._work()) for _ in range(self._workers)]
                 await stop.wait()
@@ -107,21 +117,23 @@ class Loop:
 
     def _take(self, specs: Specs) -> None:
         """Routes follow at once from what is known; machines follow through the queue."""
-        self._tell_problems(specs)
         kept = self._intent.kept
         try:
             change = self._intent.take(specs)
         except NotUsable as error:
+            self._tell_problems(specs)
             log.warning("source.rejected", problem=str(error))
             return
         except Exception:  # a fault in reading one document must not end everything
             log.exception("source.crashed")
             return
+        self._tell_problems(self._intent.specs)
         if specs.router not in (None, self._intent.router):
             log.warning("router.left_behind", because="`listeners` and `auth` change with the next start")
         self._tell_missing_secrets()
         self._want(change, also=kept ^ self._intent.kept)
         if change:
+            self._gate.renew()
             log.info("source.changed", moved=len(change.moved), vanished=len(change.vanished))
         self._lookout.take_unclaimed(vanished=change.vanished)
         if change.vanished:
@@ -135,9 +147,11 @@ class Loop:
             member = self._lookout.member(self._intent.apps[name])
             if member is not None:
                 self._census.put(member)
+            self._gate.foresee(name, self._lookout.foreseen(self._intent.apps[name]))
             self._queue.forget(name)
             self._queue.add(name, priority=Priority.CHANGED)
         for name in change.vanished:
+            self._gate.forget(name)
             self._queue.forget(name)
 
     def _tell_problems(self, specs: Specs) -> None:
@@ -161,6 +175,8 @@ class Loop:
             try:
                 await self._observe()
                 has_answered, self._failed_looks = True, 0
+            except LedgerError as error:  # nothing is begun without it
+                log.warning("ledger.unusable", error=str(error))
             except FlyError as error:  # routes stay as they are
                 if not (has_answered or error.is_transient):
                     raise  # a wrong token or organisation, and whoever started this is still there
@@ -182,11 +198,31 @@ class Loop:
     async def _observe(self) -> None:
         self._want(self._intent.look_at_secrets())
         self._tell_missing_secrets()
-        differing = await self._lookout.look()
+        seen = await self._lookout.look()
         if self._failed_looks:
             self._wake_unanswered()
-        for name in differing:
+        self._gate.look(
+            limits=self._intent.fleet.budget,
+            users=seen.users,
+            size=seen.size,
+            foreseen=seen.foreseen,
+            settled=seen.settled,
+        )
+        for name in seen.differing:
             self._queue.add(name, priority=Priority.RESYNC)
+
+    async def _release_for_ever(self) -> None:
+        """Whoever was held or paced goes on soon after somebody approved or an allowance refilled."""
+        while True:
+            await asyncio.sleep(RELEASE_EVERY_S)
+            try:
+                free = self._gate.freed()
+            except LedgerError as error:
+                log.warning("ledger.unusable", error=str(error))
+                continue
+            for name in free:
+                self._queue.forget(name)
+                self._queue.add(name, priority=Priority.CHANGED)
 
     def _wake_unanswered(self) -> None:
         """Fly answers again: whoever waits out a backoff because it did not is tried now."""
@@ -219,14 +255,27 @@ class Loop:
                     values=self._intent.values(desired),
                     describe=self._describe,
                     seen=self._saw,
+                    choose=self._gate.admit,
+                    approved=self._gate.may_be_lost(name),
+                    heard=partial(self._heard, name),
                 )
             except (FlyError, StepFailed) as error:
                 self._failed(desired, error)
+            except LedgerError as error:
+                after_s = self._queue.retry(name)
+                log.warning("ledger.unusable", error=str(error), retry_s=round(after_s, 1))
             except Exception:  # a fault in one app's pass must not end the others'
                 after_s = self._queue.retry(name)
                 log.exception("app.crashed", retry_s=round(after_s, 1))
             else:
                 self._passed(desired, last)
+
+    def _heard(self, name: str, action: Action, failure: Failure | None) -> None:
+        if failure is None:
+            self._gate.done(action)
+        else:
+            reason = outcome.verdict(failure).reason
+            self._gate.failed(name, action, reason=reason, message=str(failure))
 
     def _saw(self, seen: Seen) -> None:
         self._lookout.read(seen.desired.name)
@@ -243,10 +292,11 @@ class Loop:
             log.warning("app.not_converged", because=because, retry_s=round(after_s, 1))
             return
         self._queue.forget(name)
-        if last.plan.waiting:
+        if is_under_way(last.plan):
             self._queue.add(name, priority=Priority.RETRY, after_s=LOOK_AGAIN_S)
             return
         self._lookout.leave(desired)
+        self._gate.settle(name, is_there=last.observed.claim is Claim.OURS)
         for hold in last.plan.holds:
             log.warning("app.held", reason=hold.reason, message=hold.message)
 

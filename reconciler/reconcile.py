@@ -6,15 +6,24 @@ When a pass comes is the loop's, and so is what follows from it.
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from reconciler.apply import apply
-from reconciler.core.action import Action, CreateApp, CreateMachine, SetSecrets, UpdateMachine
+from reconciler.apply import Failure, apply
+from reconciler.core.action import (
+    Action,
+    CreateApp,
+    CreateMachine,
+    DestroyMachine,
+    SetSecrets,
+    UpdateMachine,
+)
 from reconciler.core.desired import DesiredApp
 from reconciler.core.observed import ObservedApp
 from reconciler.core.outcome import StepFailed
 from reconciler.core.plan import AppPlan, plan_app
 from reconciler.core.secret import SecretText
+from reconciler.core.withhold import is_under_way
 from reconciler.fly.client import FlyClient
 from reconciler.observe import observe_app, observe_snapshots
 
@@ -33,8 +42,18 @@ class Seen:
     plan: AppPlan
 
 
-async def look(fly: FlyClient, desired: DesiredApp, *, approved: Collection[str] = ()) -> Seen:
-    """Read one app whole and plan it; changes nothing. `approved`: volumes that may be lost. Raises FlyError."""
+async def look(
+    fly: FlyClient,
+    desired: DesiredApp,
+    *,
+    approved: Collection[str] = (),
+    stuck: Mapping[str, str] = MappingProxyType({}),
+) -> Seen:
+    """Read one app whole and plan it; changes nothing.
+
+    `approved`: volumes that may be lost; `stuck`: machines that cannot change where they are, and why. Raises
+    FlyError.
+    """
     observed = await observe_app(
         fly,
         org=desired.org,
@@ -44,7 +63,7 @@ async def look(fly: FlyClient, desired: DesiredApp, *, approved: Collection[str]
     )
     if approved:
         observed = await observe_snapshots(fly, observed, approved)
-    return Seen(desired, observed, plan_app(desired, observed, now=fly.now(), approved=approved))
+    return Seen(desired, observed, plan_app(desired, observed, now=fly.now(), approved=approved, stuck=stuck))
 
 
 async def reconcile(
@@ -55,22 +74,54 @@ async def reconcile(
     describe: str,
     seen: Callable[[Seen], None],
     choose: Callable[[AppPlan], AppPlan] = lambda plan: plan,
+    approved: Collection[str] = (),
+    heard: Callable[[Action, Failure | None], None] = lambda _action, _failure: None,
 ) -> Seen:
     """One pass; `seen` hears each reading, so that routes follow before and after the change.
 
-    `values`: every secret the app may be given, by name; `choose` takes out what must not be done now.
-    The last reading is returned: its plan says what is left. Raises FlyError and StepFailed.
+    `values`: every secret the app may be given, by name; `choose` takes out of each plan what must not be
+    done now; `approved`: volumes that may be lost; `heard` is told how each action ended. The last reading is
+    returned: its plan says what is left. Raises FlyError and StepFailed, and what `choose` raises.
     """
-    before = await look(fly, desired)
+    before = _chosen(await look(fly, desired, approved=approved), choose)
     seen(before)
-    actions = choose(before.plan).actions
+    actions = before.plan.actions
     if not actions:
         return before
     _check_values(desired, actions, values)
-    await apply(actions, fly=fly, values=values, describe=describe)
-    after = await look(fly, desired)
+    try:
+        await apply(actions, fly=fly, values=values, describe=describe, heard=heard)
+    except StepFailed as failed:
+        elsewhere = await _elsewhere(fly, desired, failed, choose=choose, approved=approved)
+        if not elsewhere:
+            raise
+        await apply(elsewhere, fly=fly, values=values, describe=describe, heard=heard)
+    after = _chosen(await look(fly, desired, approved=approved), choose)
     seen(after)
     return after
+
+
+async def _elsewhere(
+    fly: FlyClient,
+    desired: DesiredApp,
+    failed: StepFailed,
+    *,
+    choose: Callable[[AppPlan], AppPlan],
+    approved: Collection[str],
+) -> Sequence[Action]:
+    """What replaces a machine whose host has no room for its change; nothing where that may not be."""
+    if failed.reason != "HostFull" or not failed.machine_id:
+        return ()
+    again = await look(fly, desired, approved=approved, stuck={failed.machine_id: str(failed)})
+    actions = choose(again.plan).actions
+    is_replaced = any(
+        isinstance(action, DestroyMachine) and action.machine_id == failed.machine_id for action in actions
+    )
+    return actions if is_replaced else ()
+
+
+def _chosen(seen: Seen, choose: Callable[[AppPlan], AppPlan]) -> Seen:
+    return replace(seen, plan=choose(seen.plan))
 
 
 def _check_values(desired: DesiredApp, actions: Sequence[Action], values: Mapping[str, SecretText]) -> None:
@@ -93,20 +144,29 @@ async def converge(
     values: Mapping[str, SecretText],
     describe: str,
     choose: Callable[[AppPlan], AppPlan] = lambda plan: plan,
+    approved: Collection[str] = (),
+    heard: Callable[[Action, Failure | None], None] = lambda _action, _failure: None,
 ) -> Seen:
     """Passes until nothing is left to do or to wait for, within limits; the last reading tells.
 
-    `choose` takes out of each plan what must not be done. Raises FlyError and StepFailed.
+    The rest is as in `reconcile`. Raises FlyError and StepFailed, and what `choose` raises.
     """
     for changes_left in reversed(range(CHANGES)):
         last = await reconcile(
-            fly, desired, values=values, describe=describe, seen=lambda _: None, choose=choose
+            fly,
+            desired,
+            values=values,
+            describe=describe,
+            seen=lambda _: None,
+            choose=choose,
+            approved=approved,
+            heard=heard,
         )
         for _ in range(LOOKS):
-            if last.plan.actions or not last.plan.waiting:
+            if last.plan.actions or not is_under_way(last.plan):
                 break
             await asyncio.sleep(LOOK_AGAIN_S)
-            last = await look(fly, desired)
+            last = _chosen(await look(fly, desired, approved=approved), choose)
         if not last.plan.actions or not changes_left:
             break
     return last

@@ -18,6 +18,7 @@ from reconciler.config import ConfigError
 from reconciler.core.keys import RootKey
 from reconciler.core.kinds import RouterSpec
 from reconciler.fly.client import FlyClient
+from reconciler.gate import Gate
 from reconciler.intent import Intent
 from reconciler.loop import Loop, Watched
 from router.server import Listener, Router
@@ -34,6 +35,7 @@ async def run(
     fly: FlyClient,
     intent: Intent,
     source: Watched,
+    gate: Gate,
     root_key: RootKey | None,
     listen: Mapping[str, tuple[str, int]],
     resync_s: float,
@@ -41,8 +43,8 @@ async def run(
 ) -> None:
     """Open the router's doors and work until SIGTERM or SIGINT; a second signal cancels at once.
 
-    `listen` replaces where listeners bind, by their names. Raises ConfigError, ListenError, and FlyError when
-    Fly refuses the very first look.
+    `gate` decides what may begin; `listen` replaces where listeners bind, by their names. Raises ConfigError,
+    ListenError, and FlyError when Fly refuses the very first look.
     """
     with _stop_signals() as stop:
         async with _routing(intent.router, root_key, listen) as publish:
@@ -50,6 +52,7 @@ async def run(
                 fly=fly,
                 intent=intent,
                 census=Census(intent, publish),
+                gate=gate,
                 source=source,
                 describe=describe(intent),
                 random=Random(secrets.randbits(64)),  # noqa: S311 - jitter, not a secret

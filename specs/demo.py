@@ -74,6 +74,7 @@ class Setting:
             *("--listen", f"management=127.0.0.1:{self.gateway}"),
             *("--root-key-file", str(self.folder / "root.key")),
             *("--resync", "5"),
+            "--yes",  # to the first apply of an empty fleet
         ]
 
 
@@ -248,6 +249,7 @@ def environment(here: Setting) -> dict[str, str]:
         "FLY_API_HOSTNAME": here.api_url,
         "FLY_API_TOKEN": secrets.token_urlsafe(24),
         "FLY_ORG": "acme",
+        "XDG_STATE_HOME": str(here.folder / "state"),
         "FLEET_SECRET_OPENAI_API_KEY": f"made-up-{secrets.token_hex(8)}",
     }
     typed = {**made_up, "RECONCILER_ROOT_KEY": root_key}

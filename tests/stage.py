@@ -19,7 +19,9 @@ from reconciler.core.keys import RootKey
 from reconciler.core.spec import Specs, Unreadable, load
 from reconciler.fly.client import FlyClient
 from reconciler.fly.pace import Pace, Rates
+from reconciler.gate import Gate
 from reconciler.intent import Intent
+from reconciler.ledger import Ledger, in_memory
 from reconciler.loop import Loop
 from reconciler.secret_source import SecretSource
 from reconciler.survey import Survey, survey
@@ -111,10 +113,11 @@ class Stage:
     files: dict[str, str | Unreadable]
     environ: dict[str, str] = field(default_factory=lambda: {"FLEET_SECRET_OPENAI_API_KEY": SECRET})
     pace: Rates | None = None
+    ledger: Ledger = field(default_factory=in_memory)  # outlives every reconciler, as a folder would
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["Running"]:
-        """A reconciler for as long as the block; it ends as on SIGTERM."""
+    async def running(self, *, yes: bool = True) -> AsyncIterator["Running"]:
+        """A reconciler for as long as the block; it ends as on SIGTERM. `yes`: to the first apply."""
         intent = self.intent()
         tables: list[Table] = []
         census = Census(intent, tables.append)
@@ -125,6 +128,7 @@ class Stage:
                 fly=client,
                 intent=intent,
                 census=census,
+                gate=Gate(self.ledger, wall=client.now, is_first_approved=yes),
                 source=_Edits(changes),
                 describe="teststage/test",
                 random=Random(11),  # noqa: S311 - jitter, not a secret

@@ -10,12 +10,14 @@ from reconciler import logs, terminal
 from reconciler.commands.opening import open_session
 from reconciler.config import listen_overrides
 from reconciler.exit import Exit
-from reconciler.flags import Workers, Yes, takes_options
+from reconciler.flags import State, Workers, Yes, takes_options
 from reconciler.fly.client import FlyClient
+from reconciler.gate import Gate
 from reconciler.intent import Intent
 from reconciler.observe import observe_fleet
 from reconciler.run import run
 from reconciler.session import Options
+from reconciler.state_folder import folder_for, working
 
 
 @takes_options
@@ -31,6 +33,7 @@ def run_for_ever(
         list[str] | None,
         typer.Option(metavar="NAME=HOST:PORT", help="Bind a Router listener elsewhere.", show_default=False),
     ] = None,
+    state: State = None,
     workers: Workers = 8,
 ) -> int:
     """Make Fly as the documents say, for ever, and route visitors; asks before the very first app."""
@@ -39,27 +42,39 @@ def run_for_ever(
     session.require_root_key()
     logs.configure(logs.Form.AUTO, debug=context.obj.debug)
 
+    installation = session.intent.fleet.installation
+    folder = folder_for(state, context.obj.environment.offered, installation)
+
     async def work() -> None:
         async with session.fly() as fly:
-            if not yes and terminal.on_terminal():
-                await _ask_before_the_first(session.intent, fly)
-            await run(
-                fly=fly,
-                intent=session.intent,
-                source=session.source,
-                root_key=session.root_key,
-                listen=overrides,
-                resync_s=resync,
-                workers=workers,
-            )
+            with working(folder, installation, fly.now()) as ledger:
+                is_answered = yes or (
+                    terminal.on_terminal() and await _asked_before_the_first(session.intent, fly)
+                )
+                await serve(fly, Gate(ledger, wall=fly.now, is_first_approved=is_answered))
+
+    async def serve(fly: FlyClient, gate: Gate) -> None:
+        await run(
+            fly=fly,
+            intent=session.intent,
+            source=session.source,
+            gate=gate,
+            root_key=session.root_key,
+            listen=overrides,
+            resync_s=resync,
+            workers=workers,
+        )
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work())
     return Exit.OK
 
 
-async def _ask_before_the_first(intent: Intent, fly: FlyClient) -> None:
-    """An installation without a single app may be the wrong organisation, or a mistyped installation."""
+async def _asked_before_the_first(intent: Intent, fly: FlyClient) -> bool:
+    """An installation without a single app may be the wrong organisation, or a mistyped installation.
+
+    Without anybody to ask, the guard holds such a first apply until it is approved.
+    """
     observed = await observe_fleet(fly, intent.fleet.org)
     prefix = f"{intent.fleet.installation}-"
     if intent.apps and not any(listed.network.startswith(prefix) for listed in observed.apps.values()):
@@ -68,3 +83,5 @@ async def _ask_before_the_first(intent: Intent, fly: FlyClient) -> None:
             f"Create {len(intent.apps)}?",
             abort=True,
         )
+        return True
+    return False

@@ -13,6 +13,7 @@ from reconciler.core.budget import Bucket, Kind
 from reconciler.core.item import WHOLE, Batch, Item, batch
 from reconciler.core.policy import BudgetSpec, LimitSpec
 
+PACED = "restarts are paced"  # how a line of `waiting` begins that waits for the budget
 _KIND = {Class.CREATE: Kind.CREATE, Class.RESTART: Kind.RESTART, Class.DELETE: Kind.DELETE}
 
 
@@ -24,6 +25,9 @@ class Record:
     begun: Mapping[Kind, frozenset[str]] = field(default_factory=dict)  # users; they may be finished
     unapproved: Mapping[Kind, int] = field(default_factory=dict)  # how many of those took from the budget
     approved: frozenset[Item] = frozenset()
+
+
+RESTED = Record(buckets={kind: Bucket(0.0, 0.0) for kind in Kind})  # nothing happened for an hour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +135,7 @@ def _creates(rest: set[Item], standing: Standing) -> Verdict:
 def _restarts(rest: set[Item], standing: Standing) -> Verdict:
     users, (room, full) = _users(rest), standing.room(Kind.RESTART)
     now = users[:room]
-    line = f"restarts are paced: {full} user apps an hour"
+    line = f"{PACED}: {full} user apps an hour"
     return Verdict(
         admitted=frozenset(item for item in rest if item.user in set(now)),
         paced={item: line for item in sorted(rest) if item.user not in set(now)},

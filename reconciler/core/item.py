@@ -9,7 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reconciler.core.action import Class, DestroyVolume
-from reconciler.core.plan import AppPlan
+from reconciler.core.desired import DesiredApp
+from reconciler.core.observed import ListedApp, Row
+from reconciler.core.plan import AppPlan, is_proven
+from reconciler.core.slot import DYING, slot_of
 
 BATCH_DIGITS = 12
 WHOLE = "app"  # what an item is about that makes or removes a user app as a whole; also CreateApp's key
@@ -57,6 +60,18 @@ def items_of(plan: AppPlan, *, is_removal: bool = False) -> tuple[Item, ...]:
     """
     lost = {Item(plan.name, plan.app_name, Class.DATA_LOSS, loss.volume_id) for loss in plan.losses}
     return tuple(sorted(lost | {item for item in by_action(plan, is_removal=is_removal).values() if item}))
+
+
+def foreseen(desired: DesiredApp, listed: ListedApp | None, rows: Iterable[Row]) -> tuple[Item, ...]:
+    """What the organisation's lists alone show to be missing; what a reading shows counts before it."""
+    if listed is None:
+        return (Item(desired.name, desired.app_name, Class.CREATE, WHOLE),)
+    living = [row for row in rows if row.state not in DYING]
+    if not is_proven(desired, listed, living):
+        return ()
+    missing = {machine.slot for machine in desired.machines} - {slot_of(desired, row) for row in living}
+    what = _created(f"machine:{slot}" for slot in missing)
+    return (Item(desired.name, desired.app_name, Class.CREATE, what),) if missing else ()
 
 
 def may_be_lost(approved: Iterable[Item], user: str) -> frozenset[str]:

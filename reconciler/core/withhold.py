@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from reconciler.core.action import Action, Class
 from reconciler.core.breaker import Breaker, change_key
-from reconciler.core.guard import Verdict
+from reconciler.core.guard import PACED, Verdict
 from reconciler.core.hold import Hold
 from reconciler.core.item import Batch, Item, by_action
 from reconciler.core.plan import AppPlan
@@ -42,6 +42,11 @@ def guarded(
         holds=tuple(sorted(set(holds))),
         waiting=(*plan.waiting, *paced),
     )
+
+
+def is_under_way(plan: AppPlan) -> bool:
+    """Whether Fly is at work on the app, so that it is worth looking again soon."""
+    return any(not line.startswith(PACED) for line in plan.waiting)
 
 
 def without(actions: tuple[Action, ...], dropped: Collection[str]) -> tuple[Action, ...]:

@@ -81,6 +81,9 @@ async def test_killed_while_it_creates_twenty_apps_it_finishes_exactly_twenty(
             specs,
             "--pace",
             "off",
+            "--yes",
+            "--state",
+            tmp_path / "state",
             "--listen",
             "public=127.0.0.1:0",
         )
