@@ -74,7 +74,8 @@ async def adopt(fly: FlyClient, desired: DesiredApp, *, describe: str) -> Adopte
     if adoption.refused:
         return Adopted(refused=adoption.refused)
     values = {desired.owner_label: SecretText(desired.name)}
-    await apply(adoption.actions, fly=fly, values=values, describe=describe)
+    for actions in (adoption.marks, adoption.label):
+        await apply(actions, fly=fly, values=values, describe=describe)
     after = await observe_app(
         fly,
         org=desired.org,

@@ -14,7 +14,7 @@ from reconciler.core.plan import AppPlan
 from reconciler.core.spec import Specs, load
 from reconciler.fly.client import FlyClient
 from reconciler.fly.pace import Pace
-from reconciler.reconcile import look
+from reconciler.reconcile import converge, look
 from reconciler.writing.adopted import FLEET, TEMPLATES, adopted_files
 from tests.localfly.inprocess import TOKEN, Laptop, laptop, rows
 
@@ -196,10 +196,14 @@ async def test_an_adopted_machine_that_dies_comes_back_on_its_own_volume() -> No
         await adopt(fly, desired, describe="mine7k2m/test")
         machines = {one.name: one for one in world.world.apps["acme-shop"].machines.values()}
         lost = machines["shop-1"]
+        volume = lost.config["mounts"][0]["volume"]
         await said(world, "DELETE", f"/v1/apps/acme-shop/machines/{lost.id}?force=true")
-        plan = await planned(fly, desired)
-        made = [action for action in plan.actions if action.kind == "create-volume"]
-        assert not made
+        await said(world, "GET", f"/v1/apps/acme-shop/machines/{lost.id}/wait?state=destroyed&timeout=60")
+        last = await converge(fly, desired, values={}, describe="mine7k2m/test")
+        assert last.plan.converged, last.plan
+        machines = {one.name: one for one in last.observed.machines}
+        assert machines["web-0"].volume_id == volume
+        assert len(last.observed.volumes) == 2
 
 
 def versions(world: Laptop) -> dict[str, str]:

@@ -20,9 +20,14 @@ _MOST_SHOWN = 3  # differences in one refusal
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """The marks to write, or why not; one of the two is empty."""
+    """What to do, in two parts, one after the other; or why not.
 
-    actions: tuple[Action, ...] = ()
+    The label comes last: with it the app is ours, and by then no machine of it looks like a stray. The parts
+    are two plans, since nothing here has to serve before the next is marked.
+    """
+
+    marks: tuple[Action, ...] = ()
+    label: tuple[Action, ...] = ()
     refused: tuple[str, ...] = ()  # one line each
     slots: Mapping[str, str] = field(default_factory=dict)  # slot → machine id
 
@@ -44,20 +49,18 @@ def plan_adoption(desired: DesiredApp, observed: ObservedApp) -> Adoption:
         bare = replace(bare, secret_names=(), key_names=(), secrets_digest=None, key_id=None)
     wanted = {machine.slot: machine for machine in desired.machines}
     marks = [_mark(bare, wanted[slot], machine) for slot, machine in sorted(slots.items())]
-    actions: list[Action] = [each for each in marks if each.metadata]
-    if desired.owner_label not in observed.secret_names:
-        # Last: with the label the app is ours, and by then nothing of it looks like a stray.
-        actions.append(
-            SetSecrets(
-                app_name=desired.app_name,
-                because=f"app {desired.app_name} becomes {desired.name}'s",
-                key="secrets",
-                after=tuple(each.key for each in actions),
-                names=(desired.owner_label,),
-                unset=(),
-            )
-        )
-    return Adoption(actions=tuple(actions), slots={slot: one.id for slot, one in sorted(slots.items())})
+    labelling = SetSecrets(
+        app_name=desired.app_name,
+        because=f"app {desired.app_name} becomes {desired.name}'s",
+        key="secrets",
+        names=(desired.owner_label,),
+        unset=(),
+    )
+    return Adoption(
+        marks=tuple(each for each in marks if each.metadata),
+        label=() if desired.owner_label in observed.secret_names else (labelling,),
+        slots={slot: one.id for slot, one in sorted(slots.items())},
+    )
 
 
 def _another_owner(desired: DesiredApp, observed: ObservedApp) -> list[str]:

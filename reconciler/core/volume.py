@@ -48,10 +48,12 @@ def choose(
 
     One whose loss is `approved` is not mounted again where the slot may not be, and not missed when gone.
     """
+    siblings = _of_siblings(desired, machine, mount, observed)
     named = [
         volume
         for volume in observed.volumes
         if volume.name == mount.volume_name
+        and volume.id not in siblings
         and not (volume.id in approved and (volume.region not in machine.regions or volume.state in GOING))
     ]
     living = [volume for volume in named if volume.state not in GOING]
@@ -94,6 +96,21 @@ def holders_of(observed: ObservedApp) -> dict[str, str]:
     """Volume id → machine id as the machines say; the volume list lags and may not show it yet."""
     by_id = sorted(observed.machines, key=lambda machine: machine.id)
     return {machine.volume_id: machine.id for machine in by_id if machine.volume_id}
+
+
+def _of_siblings(
+    desired: DesiredApp, machine: DesiredMachine, mount: DesiredMount, observed: ObservedApp
+) -> frozenset[str]:
+    """Volumes that other slots mount, or did, where several slots share a name, as in an adopted app."""
+    sharing = {
+        each.slot
+        for each in desired.machines
+        if each.slot != machine.slot and each.mount and each.mount.volume_name == mount.volume_name
+    }
+    if not sharing:
+        return frozenset()
+    found = [one for one in (*observed.machines, *observed.gone) if slot_of(desired, one) in sharing]
+    return frozenset(one.volume_id for one in found if one.volume_id)
 
 
 def _bound(
