@@ -109,11 +109,7 @@ class Intent:
         specs = replace(specs, fleet=fleet, router=_as_bound(specs.router, self.specs.router))
         specs = self._without_shrunk(specs, accepts)
         before = self._apps
-        kept = {
-            name: before.origin(name)
-            for name in before or ()
-            if name not in specs.users and (name in specs.broken or not specs.complete)
-        }
+        kept = {} if before is None else _kept(before, specs)
         resolver = Resolver(specs, key_id=self._root_key.kid if self._root_key else None)
         snapshot = SecretSnapshot(self._secrets, specs.secrets, self._root_key)
         after = Apps(resolver, snapshot.digest, kept)
@@ -125,7 +121,8 @@ class Intent:
             self._gone_hosts[name] = before[name].hosts if before else ()
         self.specs, self._apps, self._snapshot = specs, after, snapshot
         self.kept = frozenset(kept)
-        self._sets |= {one.name: one for one in users_of(specs).sets}
+        sets = {one.name: one for one in users_of(specs).sets}
+        self._sets = sets if specs.complete else {**sets, **self._sets}
         return Change(moved, vanished)
 
     def look_at_secrets(self) -> Change:
@@ -192,6 +189,15 @@ class Intent:
                     "would abandon every app, so everything stays as it is: put it back"
                 )
         return fleet
+
+
+def _kept(before: Apps, specs: Specs) -> dict[str, Apps]:
+    """The user apps that `specs` cannot say, and who says what they should be."""
+    if specs.complete:
+        return {
+            name: before.origin(name) for name in specs.broken if name in before and name not in specs.users
+        }
+    return {name: before.origin(name) for name in before if name not in specs.users}
 
 
 def _as_bound(router: RouterSpec | None, before: RouterSpec | None) -> RouterSpec | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.core import label
-from reconciler.core.kinds import GroupSpec, MountSpec, volume_name
+from reconciler.core.kinds import GroupSpec, MountSpec, UserAppSpec, volume_name
 from reconciler.core.overlay import merge_patch, sent_config, template_config
 from reconciler.core.policy import DeploySpec
 from reconciler.core.reference import hosts_of
@@ -83,75 +83,107 @@ class DesiredApp:
 
 
 KEY_NAMES = ("PRESHARED_KEY", "PRESHARED_KEY_MANAGEMENT")  # as in Fly's guide
+NOT_SENT = {"name", "size_gb", "volume_name"}
 MOUNT_FIELDS = {"path", "extend_threshold_percent", "add_size_gb", "size_gb_limit"}
 
 
 def resolve(specs: Specs, name: str, *, secrets_digest: str | None, key_id: str | None) -> DesiredApp:
     """The user app `name`, which must be one of `specs.users`; never fails for one of those."""
-    spec = specs.users[name]
-    if specs.fleet is None:
-        raise KeyError(name)  # without a fleet there are no users
-    fleet = specs.fleet.spec
-    regions = spec.regions or fleet.regions
-    pauses = [one for one in (spec.paused, fleet.paused) if one is not None]
-    pause = max(pauses, key=lambda one: one.until, default=None)
-    return DesiredApp(
-        name=name,
-        app_name=spec.app_name or fleet.app_name.replace("{name}", name),
-        org=fleet.org,
-        network=f"{fleet.installation}-{name}",
-        owner=f"{fleet.installation}.{name}",
-        owner_label=label.owner(fleet.installation),
-        hosts=hosts_of(name, spec, specs.router),
-        machines=tuple(machine for group in spec.machines for machine in _slots(specs, group, regions)),
-        secret_names=tuple(sorted(spec.secrets)),
-        key_names=KEY_NAMES if specs.auth != "none" else (),
-        secrets_digest=secrets_digest,
-        key_id=key_id,
-        corrects_drift=fleet.drift == "correct",
-        protect=spec.protect,
-        paused_until=pause.until.timestamp() if pause else None,
-        pause_reason=pause.reason if pause else "",
-        deploy=spec.deploy or fleet.deploy,
-        generated=tuple(
-            Generated(secret, generate.version, generate.length)
-            for secret in sorted(spec.secrets)
-            if secret in specs.secrets and (generate := specs.secrets[secret].from_.generate)
-        ),
-    )
+    return Resolver(specs, key_id=key_id).app(name, secrets_digest=secrets_digest)
 
 
-def _slots(specs: Specs, group: GroupSpec, regions: tuple[str, ...]) -> list[DesiredMachine]:
-    config = _resolved_config(specs, group)
-    slots = []
-    for number in range(group.count):
-        mount = _mount(group.name, group.mount, number) if group.mount else None
-        slots.append(
-            DesiredMachine(
-                slot=f"{group.name}-{number}",
-                regions=regions,
-                config=config,
-                mount=mount,
-                skip_launch=group.skip_launch,
-                may_sleep=group.skip_launch
-                or any(service.get("autostart") for service in config.get("services") or ()),
-                spec_hash=_spec_hash(config, mount),
-            )
+class Resolver:
+    """Resolves the user apps of one reading; what many of them share is resolved once, and shared."""
+
+    def __init__(self, specs: Specs, *, key_id: str | None) -> None:
+        self.specs = specs
+        self.key_id = key_id
+        self._configs: dict[str, dict[str, Json]] = {}  # template → config as it is sent
+
+    def app(self, name: str, *, secrets_digest: str | None) -> DesiredApp:
+        """The user app `name`, which must be one of `specs.users`; never fails for one of those."""
+        return self.of(name, self.specs.users[name], secrets_digest=secrets_digest)
+
+    def of(self, name: str, spec: UserAppSpec, *, secrets_digest: str | None) -> DesiredApp:
+        """The user app that `spec` would make of `name`."""
+        specs = self.specs
+        if specs.fleet is None:
+            raise KeyError(name)  # without a fleet there are no users
+        fleet = specs.fleet.spec
+        regions = spec.regions or fleet.regions
+        pauses = [one for one in (spec.paused, fleet.paused) if one is not None]
+        pause = max(pauses, key=lambda one: one.until, default=None)
+        return DesiredApp(
+            name=name,
+            app_name=spec.app_name or fleet.app_name.replace("{name}", name),
+            org=fleet.org,
+            network=f"{fleet.installation}-{name}",
+            owner=f"{fleet.installation}.{name}",
+            owner_label=label.owner(fleet.installation),
+            hosts=hosts_of(name, spec, specs.router),
+            machines=tuple(machine for group in spec.machines for machine in self._slots(group, regions)),
+            secret_names=tuple(sorted(spec.secrets)),
+            key_names=KEY_NAMES if specs.auth != "none" else (),
+            secrets_digest=secrets_digest,
+            key_id=self.key_id,
+            corrects_drift=fleet.drift == "correct",
+            protect=spec.protect,
+            paused_until=pause.until.timestamp() if pause else None,
+            pause_reason=pause.reason if pause else "",
+            deploy=spec.deploy or fleet.deploy,
+            generated=tuple(
+                Generated(secret, generate.version, generate.length)
+                for secret in sorted(spec.secrets)
+                if secret in specs.secrets and (generate := specs.secrets[secret].from_.generate)
+            ),
         )
-    return slots
 
+    def _slots(self, group: GroupSpec, regions: tuple[str, ...]) -> list[DesiredMachine]:
+        config = self._config(group)
+        slots = []
+        for number in range(group.count):
+            mount = _mount(group.name, group.mount, number) if group.mount else None
+            slots.append(
+                DesiredMachine(
+                    slot=f"{group.name}-{number}",
+                    regions=regions,
+                    config=config,
+                    mount=mount,
+                    skip_launch=group.skip_launch,
+                    may_sleep=group.skip_launch
+                    or any(service.get("autostart") for service in config.get("services") or ()),
+                    spec_hash=_spec_hash(config, mount),
+                )
+            )
+        return slots
 
-def _resolved_config(specs: Specs, group: GroupSpec) -> dict[str, Json]:
-    template = specs.machines[group.template]
-    services = None if template.services is None else [specs.services[name] for name in template.services]
-    config = template_config(template.config, services)
-    if group.config is not None:
-        config = merge_patch(config, group.config)
-    return sent_config(config)
+    def _config(self, group: GroupSpec) -> Mapping[str, Json]:
+        if not group.config:
+            return self._sent(group.template)
+        if "services" in group.config:
+            return sent_config(merge_patch(self._template(group.template), group.config))
+        # Defaults are filled in below `services` alone, so what is sent can be laid over as well.
+        merged: dict[str, Json] = merge_patch(self._sent(group.template), group.config)
+        return merged
+
+    def _sent(self, template: str) -> dict[str, Json]:
+        if template not in self._configs:
+            self._configs[template] = sent_config(self._template(template))
+        return self._configs[template]
+
+    def _template(self, name: str) -> dict[str, Json]:
+        template, services = self.specs.machines[name], self.specs.services
+        if template.services is None:
+            return template_config(template.config, None)
+        return template_config(template.config, [services[service] for service in template.services])
 
 
 def _mount(group: str, mount: MountSpec, number: int) -> DesiredMount:
-    given = mount.model_dump(exclude_none=True, exclude={"name", "size_gb", "volume_name"})
+    given = {
+        field: value
+        for field in sorted(mount.model_fields_set - NOT_SENT)
+        if (value := getattr(mount, field)) is not None
+    }
     return DesiredMount(
         volume_name=mount.volume_name or volume_name(group, mount.name, number),
         size_gb=mount.size_gb,

@@ -128,12 +128,15 @@ class _Check:
         if self._unsaid:
             message = f"{self._unsaid} more problems like these are not shown"
             out.problems.append(Problem(table.file, None, None, "", message, "more-problems"))
+        columns = table.columns
         out.rows = RowSet(
             name=self._held.name,
+            file=table.file,
             template=self._template,
             columns=table.columns,
             fill=self._fill_spec,
             used=tuple(self._used),
+            key=tuple(sorted(one for one in self._used if columns.get(one) in self._key)),
             secrets_vary=self._secrets_vary,
             rows=self._rows,
             patches=self._patches,

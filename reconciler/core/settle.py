@@ -1,7 +1,7 @@
 """Whether a source has come to rest: half a copy or checkout lists other names a moment later."""
 
 from reconciler.core.spec import Specs
-from reconciler.core.users import Users, same_names
+from reconciler.core.users import same_names, users_of
 
 SETTLE_S = 2.0
 
@@ -25,6 +25,4 @@ class Settle:
 def _list_the_same(one: Specs, other: Specs) -> bool:
     if one.complete != other.complete or one.broken != other.broken:
         return False
-    if isinstance(one.users, Users) and isinstance(other.users, Users):
-        return same_names(one.users, other.users)
-    return one.users.keys() == other.users.keys()
+    return same_names(users_of(one), users_of(other))

@@ -41,7 +41,7 @@ class Specs:
 
     fleet: FleetDoc | None = None  # None: there is none that holds, and `users` is empty
     router: RouterSpec | None = None  # None: there is none, or it does not hold and `users` is empty
-    users: Mapping[str, UserAppSpec] = field(default_factory=lambda: MappingProxyType({}))
+    users: Mapping[str, UserAppSpec] = field(default_factory=lambda: Users({}))
     machines: Mapping[str, MachineSpec] = field(default_factory=lambda: MappingProxyType({}))
     services: Mapping[str, Mapping[str, Json]] = field(default_factory=lambda: MappingProxyType({}))
     secrets: Mapping[str, SecretSpec] = field(default_factory=lambda: MappingProxyType({}))

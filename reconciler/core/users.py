@@ -2,9 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import Protocol
 
 from reconciler.core.kinds import UserAppSpec
 from reconciler.core.row_set import RowSet
+
+
+class HasUsers(Protocol):
+    """`Specs`, as far as this file knows of them."""
+
+    @property
+    def users(self) -> Mapping[str, UserAppSpec]: ...
 
 
 class Users(Mapping[str, UserAppSpec]):
@@ -43,6 +51,11 @@ class Users(Mapping[str, UserAppSpec]):
         if len(self.sets) == 1:
             return _Same(self.sets[0])
         return {name: one for one in self.sets for name in one.rows}
+
+
+def users_of(specs: HasUsers) -> Users:
+    """The users with their sets; a plain mapping has none."""
+    return specs.users if isinstance(specs.users, Users) else Users(specs.users)
 
 
 def same_names(one: Users, other: Users) -> bool:
