@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from reconciler.cli import command
 from reconciler.core.finding import FINDINGS
+from reconciler.exit import Exit
 from reconciler.writing.explain import explained, lines, to_json
 from reconciler.writing.field import Field, NoSuchFieldError, find
 from reconciler.writing.schema import schema
@@ -84,3 +86,22 @@ def test_an_unknown_field_or_code_is_told_the_nearest(subject: str, answer: str)
     with pytest.raises(NoSuchFieldError) as caught:
         explained(subject, SCHEMA)
     assert str(caught.value).startswith(answer)
+
+
+def test_the_command_answers_people_and_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    """Plain lines in a pipe, JSON when asked for, one line and exit code 1 for what is not there."""
+    assert command(["explain", "UserApp.spec.protect"], environ={}) == Exit.OK
+    assert capsys.readouterr().out.startswith("UserApp.spec.protect  true or false\n")
+    assert command(["explain", "Fleet.spec.drift", "--format", "json"], environ={}) == Exit.OK
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["type"], answer["default"], answer["required"]) == ("correct, warn", "correct", False)
+    assert command(["explain", "Fleet.spec.drif"], environ={}) == Exit.ERROR
+    assert capsys.readouterr().err.startswith(
+        'reconciler: Fleet.spec has no field "drif"; did you mean "drift"?'
+    )
+
+
+def test_the_schema_command_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    """To be saved beside one's specs."""
+    assert command(["schema"], environ={}) == Exit.OK
+    assert json.loads(capsys.readouterr().out) == SCHEMA

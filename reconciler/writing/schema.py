@@ -31,7 +31,7 @@ def schema() -> dict[str, Json]:
     vary(definitions)
     whole = {
         "$schema": DRAFT,
-        "title": f"A document of the spec language {API_VERSION}",
+        "description": f"A document of the spec language {API_VERSION}.",
         "type": "object",
         "required": ["apiVersion", "kind", "metadata", "spec"],
         "properties": {
