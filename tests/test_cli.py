@@ -101,6 +101,7 @@ def test_validate_tells_programs_everything_in_one_json(shell: Shell, specs: Pat
             "message": 'unknown field; did you mean "hosts"?',
             "code": "unknown-field",
             "severity": "error",
+            "row": "",
         }
     ]
 
