@@ -34,6 +34,9 @@ from reconciler.fly.errors import FlyError
 from reconciler.intent import NotUsable
 from router.server import ListenError
 
+CTRL_C = 130  # what typer makes of it
+STOPPED = "stopped; nothing that was begun needs to be undone"
+
 log = structlog.get_logger()
 
 app = typer.Typer(
@@ -80,6 +83,8 @@ def command(arguments: Sequence[str], *, environ: MutableMapping[str, str] = os.
         return terminal.error(f"{message} (see reconciler --help)") if message else Exit.ERROR
     except BaseException as error:  # noqa: BLE001 (the last resort: no traceback reaches a user)
         return terminal.error(_explained(error))
+    if code == CTRL_C:
+        return terminal.error(STOPPED)
     return Exit.OK if code is None else int(code)
 
 
@@ -91,7 +96,7 @@ def _explained(error: BaseException) -> str:
         case ConfigError() | NotUsable() | FlyError() | ListenError():
             return str(cause)
         case typer.Abort() | KeyboardInterrupt():
-            return "stopped; nothing that was begun needs to be undone"
+            return STOPPED
         case asyncio.CancelledError():
             return "ended before everything under way was finished; the next run goes on with it"
     if isinstance(cause, SystemExit):  # typer's, when nobody reads what we print

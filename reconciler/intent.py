@@ -125,6 +125,20 @@ class Intent:
         self._sets = sets if specs.complete else {**sets, **self._sets}
         return Change(moved, vanished)
 
+    def changed_since(self, before: Specs) -> Change:
+        """What is wanted now and was not by other documents of the same fleet, or the other way round."""
+        after, snapshot = self._apps, self._snapshot
+        if after is None or snapshot is None:
+            return Change()
+        earlier = Intent(secrets=self._secrets, root_key=self._root_key)
+        if before.fleet is not None:
+            earlier.take(before)
+        moved = set(movement.moved(earlier._apps, after))
+        if earlier._snapshot is not None:
+            moved.update(movement.using(after, earlier._snapshot.differing(snapshot, self._in_use)))
+        gone = earlier.apps.keys() - after.keys() - self.specs.broken
+        return Change(frozenset(moved), frozenset(gone if self.specs.complete else ()))
+
     def look_at_secrets(self) -> Change:
         """Read the values of all secrets again: an edited file or variable moves the apps that use it."""
         if self._apps is None:
