@@ -92,7 +92,7 @@ def _whole(desired: DesiredApp, observed: ObservedApp, terms: Terms) -> AppPlan:
         by_slot = {slot: without_launch(plan) for slot, plan in by_slot.items()}
     plans = tuple(by_slot.values())
     leftovers = plan_leftovers(desired, slots, observed, plans, terms)
-    proofs = [mark.attested(machine) for machine in slots.holders.values()]
+    proofs = [mark.attested(machine) for machine in slots.holders.values() if machine.config]
     secrets = plan_secrets(
         desired, observed, proofs, minting, launches=any(plan.launches for plan in plans), now=terms.now
     )

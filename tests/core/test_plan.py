@@ -18,7 +18,6 @@ from reconciler.core.action import (
 from reconciler.core.desired import DesiredMachine
 from reconciler.core.observed import Claim
 from reconciler.core.plan import AppPlan, in_sync
-from tests.core import golden
 from tests.core.alice import (
     CONFIG,
     LABEL,
@@ -53,10 +52,6 @@ def notes(plan: AppPlan) -> list[str]:
 # --- whose it is
 
 
-def test_an_app_that_nobody_has_is_made_whole() -> None:
-    golden.check("absent", plan_app(alice(with_volume("web-0"), with_volume("web-1")), absent()))
-
-
 def test_an_app_of_another_organisation_is_not_touched() -> None:
     plan = plan_app(alice(slot()), replace(absent(), claim=Claim.TAKEN))
     assert (kinds(plan), reasons(plan)) == ([], ["NameTaken"])
@@ -89,13 +84,6 @@ def test_one_call_sets_label_keys_and_secrets() -> None:
     (secrets, *_) = plan_app(alice(slot()), app(secret_names=frozenset())).actions
     assert isinstance(secrets, SetSecrets)
     assert secrets.names == tuple(sorted(NAMES))
-
-
-def test_a_changed_secret_is_set_and_every_machine_made_to_take_it() -> None:
-    old = alice(slot("web-0"), slot("web-1"))
-    machines = [found(old, machine) for machine in old.machines]
-    plan = plan_app(replace(old, secrets_digest="digest2"), app(*machines))
-    golden.check("secret-changed", plan)
 
 
 def test_each_plan_with_a_launch_sets_the_values_first_whatever_machines_attest() -> None:
@@ -210,12 +198,6 @@ def test_values_not_known_here_leave_a_secret_that_is_set_alone() -> None:
 # --- changes
 
 
-def test_a_new_image_is_an_update_that_names_the_field() -> None:
-    old = alice(slot())
-    new = alice(slot(config={**CONFIG, "image": "registry/studio:2"}, spec_hash="spec2"))
-    golden.check("new-image", plan_app(new, app(found(old, old.machines[0]))))
-
-
 def test_what_was_changed_by_hand_is_put_back() -> None:
     desired = alice(slot())
     machine = found(desired, desired.machines[0], config={"image": "registry/evil:1"}, version="v2")
@@ -303,14 +285,6 @@ def test_a_verified_machine_is_believed_although_fly_filled_in_what_we_do_not_kn
 
 
 # --- marks
-
-
-def test_a_crash_before_the_verification_costs_one_metadata_write() -> None:
-    desired = alice(slot())
-    machine = found(desired, desired.machines[0])
-    unverified = {key: value for key, value in machine.metadata.items() if key != mark.VERSION}
-    machine = replace(machine, config={**machine.config, "metadata": unverified})
-    golden.check("unverified", plan_app(desired, app(machine)))
 
 
 def test_wiped_marks_are_restored_without_a_restart_when_the_config_agrees() -> None:
@@ -491,12 +465,6 @@ def test_a_volume_never_shrinks() -> None:
 
 
 # --- volumes of a missing slot
-
-
-def test_a_machine_deleted_by_hand_comes_back_on_its_volume_in_the_volumes_region() -> None:
-    desired = alice(with_volume())
-    gone = found(desired, desired.machines[0], volume="vol_1", state="destroyed", region="ord")
-    golden.check("machine-deleted", plan_app(desired, app(gone=(gone,), volumes=(volume(region="ord"),))))
 
 
 def test_a_volume_made_before_a_crash_is_mounted_and_no_second_one_made() -> None:
