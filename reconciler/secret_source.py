@@ -59,7 +59,7 @@ class SecretSource:
         if source.env is not None:
             return _usable(self._from_environment(source.env), f"the variable {source.env}")
         if source.file is not None:
-            return _usable(self._from_file(source.file), f"the file {source.file}")
+            return _usable(self._from_file(source.file), "its file")
         if source.age is not None:
             return _usable(self._from_ciphertext(source.age), "what is encrypted")
         if self.derive is None:
@@ -75,13 +75,13 @@ class SecretSource:
 
     def _from_file(self, name: str) -> str:
         if self.directory is None:
-            raise _NoValueError(f"the file {name} is not offered; set --secrets-dir")
+            raise _NoValueError("its file is not offered; set --secrets-dir")
         try:
             text = read_below(self.directory, name).decode()
         except SecretFileError as reason:
-            raise _NoValueError(f"the file {name} {reason}") from None
+            raise _NoValueError(f"its file {reason}") from None
         except UnicodeDecodeError:  # whose text would show the bytes
-            raise _NoValueError(f"the file {name} is not UTF-8 text") from None
+            raise _NoValueError("its file is not UTF-8 text") from None
         return text.removesuffix("\n").removesuffix("\r")
 
     def _from_ciphertext(self, armored: str) -> str:

@@ -124,19 +124,19 @@ def outside(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("link", "the file link is outside the secrets folder"),
-        ("folder/key", "the file folder/key is outside the secrets folder"),
-        ("environ", "the file environ is outside the secrets folder"),
-        ("loop", "the file loop cannot be read: its links lead in a circle"),
-        ("dangling", "the file dangling cannot be read: No such file or directory"),
-        ("missing", "the file missing cannot be read: No such file or directory"),
-        ("sub", "the file sub cannot be read: it is not an ordinary file"),
-        ("pipe", "the file pipe cannot be read: it is not an ordinary file"),
-        ("empty", "the file empty is empty"),
-        ("line", "the file line is empty"),
-        ("nul", "the file nul holds a NUL byte, which no environment variable can carry"),
-        ("bytes", "the file bytes is not UTF-8 text"),
-        ("large", f"the file large is larger than {LARGEST_BYTES} bytes"),
+        ("link", "its file is outside the secrets folder"),
+        ("folder/key", "its file is outside the secrets folder"),
+        ("environ", "its file is outside the secrets folder"),
+        ("loop", "its file cannot be read: its links lead in a circle"),
+        ("dangling", "its file cannot be read: No such file or directory"),
+        ("missing", "its file cannot be read: No such file or directory"),
+        ("sub", "its file cannot be read: it is not an ordinary file"),
+        ("pipe", "its file cannot be read: it is not an ordinary file"),
+        ("empty", "its file is empty"),
+        ("line", "its file is empty"),
+        ("nul", "its file holds a NUL byte, which no environment variable can carry"),
+        ("bytes", "its file is not UTF-8 text"),
+        ("large", f"its file is larger than {LARGEST_BYTES} bytes"),
     ],
 )
 def test_what_is_no_secret_file_is_a_reason_without_its_content(
@@ -149,10 +149,10 @@ def test_what_is_no_secret_file_is_a_reason_without_its_content(
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("../outside/key", "the file ../outside/key is outside the secrets folder"),
-        ("/proc/self/environ", "the file /proc/self/environ is outside the secrets folder"),
-        (".", "the file . is outside the secrets folder"),
-        ("a\0b", "the file a\0b cannot be read: its name holds a NUL byte"),
+        ("../outside/key", "its file is outside the secrets folder"),
+        ("/proc/self/environ", "its file is outside the secrets folder"),
+        (".", "its file is outside the secrets folder"),
+        ("a\0b", "its file cannot be read: its name holds a NUL byte"),
     ],
 )
 def test_a_path_that_climbs_out_is_refused_even_if_a_document_got_through(
@@ -168,7 +168,7 @@ def test_a_path_that_climbs_out_is_refused_even_if_a_document_got_through(
 def test_without_a_secrets_folder_no_file_is_offered() -> None:
     """A document cannot name the folder."""
     reason = why_not(look_up(offering(), A=spec(file="key")))
-    assert reason == "the file key is not offered; set --secrets-dir"
+    assert reason == "its file is not offered; set --secrets-dir"
 
 
 def test_derived_secrets_are_the_same_for_ever_and_differ_by_app_and_name() -> None:

@@ -39,6 +39,7 @@ _CODES = {
     "string_too_long": "too-long",
 }
 _COLLECTIONS = ("a list", "a mapping")
+SECRET_SOURCE = ("spec", "from")  # of a Secret: the value itself is easily pasted there
 
 
 def complaints(
@@ -80,10 +81,18 @@ def code(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
 
 def message(detail: Mapping[str, Any], model: type[BaseModel], document: Document, path: Path) -> str:
     """What is wrong and what was expected; the value is quoted only where it cannot be a secret's."""
+    may_show = PRIVATE.isdisjoint(path) and path[: len(SECRET_SOURCE)] != SECRET_SOURCE
+    text = _words(detail, model, document.place(path).raw if may_show else "this")
+    value = detail["input"]
+    if may_show or detail["type"] == "value_error" or not isinstance(value, str | int | float):
+        return text
+    return f"this{text.removeprefix(quote(value))}" if text.startswith(quote(value)) else text
+
+
+def _words(detail: Mapping[str, Any], model: type[BaseModel], raw: str | None) -> str:
     kind = detail["type"]
     if kind in _EXPECTED:
-        may_show = PRIVATE.isdisjoint(path)
-        return _wrong_type(detail["input"], _EXPECTED[kind], document.place(path).raw if may_show else "this")
+        return _wrong_type(detail["input"], _EXPECTED[kind], raw)
     if kind == "extra_forbidden":
         refusal = _refusal(detail, model)
         if refusal:

@@ -195,7 +195,7 @@ class _Composer:
             self._complain(event, f"the key {quote(event.value)} stands here twice", "yaml-key-twice")
 
     def _alias(self, event: Any) -> None:
-        message = f"aliases (*{event.anchor}) are not accepted; write the value out"
+        message = "aliases (*name) are not accepted; write the value out, in quotes if it is text"
         if self._wants_key():
             raise _refusal(event, message, "yaml-anchor")
         self._put(event, None)
@@ -219,10 +219,14 @@ class _Composer:
     def _refuse_decoration(self, event: Any) -> None:
         if event.anchor is not None:
             self._complain(
-                event, f"anchors (&{event.anchor}) are not accepted; write the value out", "yaml-anchor"
+                event,
+                "anchors (&name) are not accepted; write the value out, in quotes if it is text",
+                "yaml-anchor",
             )
         if event.tag is not None:
-            self._complain(event, f"tags ({event.tag}) are not accepted; leave the tag out", "yaml-tag")
+            self._complain(
+                event, "tags (!name) are not accepted; leave it out, or put text in quotes", "yaml-tag"
+            )
 
     def _scalar(self, event: Any) -> Json:
         raw = event.value
@@ -234,7 +238,7 @@ class _Composer:
         if isinstance(value, str) and (_INT.fullmatch(raw) or _FLOAT.fullmatch(raw)):
             self._complain(
                 event,
-                f"the number {quote(raw)} is too large; if it is text, put it in quotes",
+                "the number is too large; if it is text, put it in quotes",
                 "yaml-number-too-large",
             )
         return value

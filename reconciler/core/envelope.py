@@ -75,7 +75,11 @@ def check(document: Document, env_prefix: str) -> tuple[Held | Broken | Lost, tu
     if not isinstance(value, dict):
         expected = "a document is a mapping with apiVersion, kind, metadata and spec"
         return Lost(document.text), (
-            document.problem((), f"this is {quote(value)}; {expected}", code="not-a-document"),
+            document.problem(
+                (),
+                f"this is {'text' if isinstance(value, str) else quote(value)}; {expected}",
+                code="not-a-document",
+            ),
         )
     kind = value.get("kind")
     if kind is None:

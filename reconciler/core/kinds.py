@@ -19,7 +19,7 @@ from reconciler.core.allow_unknown import AllowUnknown, AllowUnknownInService, w
 from reconciler.core.armor import armored
 from reconciler.core.machine_config import MachineConfig
 from reconciler.core.policy import BudgetSpec, DeploySpec, PauseSpec
-from reconciler.core.problem import quote
+from reconciler.core.problem import quote, quote_name
 from reconciler.core.replay_spec import ReplaySpec
 from reconciler.core.scalar import (
     LONGEST_VOLUME_NAME,
@@ -255,7 +255,7 @@ def _offered(name: str, info: ValidationInfo) -> str:
     prefix = (info.context or {}).get("env_prefix", "")
     if not prefix or not name.startswith(prefix):
         raise wrong(
-            f"{quote(name)} is not offered to documents; expected a variable that begins with {prefix}",
+            f"{quote_name(name)} is not offered to documents; expected a variable that begins with {prefix}",
             "secret-not-offered",
         )
     return name
@@ -263,7 +263,7 @@ def _offered(name: str, info: ValidationInfo) -> str:
 
 def _stays_below(path: str) -> str:
     if path.startswith("/") or ".." in path.split("/") or not path.strip("/.") or not path.isprintable():
-        raise wrong(f"{quote(path)} must be a path below the secrets folder, without ..", "secret-path")
+        raise wrong("this must be a path below the secrets folder, without ..", "secret-path")
     return path
 
 

@@ -3,6 +3,7 @@
 Answers for wording and order. What is wrong is found in `document`, `kinds` and `reference`.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
@@ -13,6 +14,7 @@ PRIVATE = frozenset(
     {"cmd", "command", "entrypoint", "env", "exec", "headers", "kernel_args", "raw_value", "values"}
 )
 LONGEST_QUOTE = 60
+_LIKE_A_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,39}")
 MANY_NAMES = 500
 
 Severity = Literal["error", "warning"]
@@ -75,6 +77,11 @@ def quote(value: object) -> str:
             return "a mapping"
         case _:
             return "a list"
+
+
+def quote_name(value: str) -> str:
+    """A variable's name, where a secret is easily pasted instead: shown only when it is written like one."""
+    return quote(value) if _LIKE_A_VARIABLE.fullmatch(value) else "this"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from reconciler.core.envelope import Held
 from reconciler.core.kinds import FleetSpec, MachineSpec, RouterSpec, UserAppSpec
 from reconciler.core.machine_config import MachineConfig
 from reconciler.core.overlay import merge_patch, template_config
-from reconciler.core.problem import Problem, did_you_mean, one_of, quote
+from reconciler.core.problem import Problem, did_you_mean, one_of, quote, quote_name
 from reconciler.core.rule_check import (
     Doors,
     check_fleet,
@@ -222,9 +222,10 @@ def _refer(held: Held, path: Path, name: str, library: Library, may_be_lost: May
     if name in library.broken or may_be_lost(name):
         yield None
         return
+    shown = quote_name(name) if library.kind == "Secret" else quote(name)
     yield held.document.problem(
         path,
-        f"there is no {library.kind} called {quote(name)}{_guess(name, library)}",
+        f"there is no {library.kind} called {shown}{_guess(name, library)}",
         code="unknown-reference",
     )
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
-from reconciler.core.problem import did_you_mean, one_of, quote
+from reconciler.core.problem import did_you_mean, one_of, quote, quote_name
 
 # Contract §15, GET /v1/platform/regions; aliases such as "eu" cannot hold a volume.
 REGIONS = frozenset(
@@ -56,14 +56,14 @@ class Matching:
     expected: str
     code: str
     at_most: int | None = None
+    may_be_secret: bool = False  # people paste the value where the name belongs
 
     def __call__(self, value: str) -> str:
+        shown = quote_name(value) if self.may_be_secret else quote(value)
         if not re.fullmatch(self.pattern, value):
-            raise wrong(f"{quote(value)} is not {self.expected}", self.code)
+            raise wrong(f"{shown} is not {self.expected}", self.code)
         if self.at_most is not None and len(value) > self.at_most:
-            raise wrong(
-                f"{quote(value)} is too long: {len(value)} characters, at most {self.at_most}", "too-long"
-            )
+            raise wrong(f"{shown} is too long: {len(value)} characters, at most {self.at_most}", "too-long")
         return value
 
 
@@ -112,6 +112,7 @@ VariableName = Annotated[
             "the name of an environment variable",
             "bad-variable-name",
             at_most=128,
+            may_be_secret=True,
         )
     ),
 ]

@@ -120,19 +120,24 @@ def test_a_marker_ends_a_document_even_where_a_bracket_is_open() -> None:
         ("a: \ud800", "a.yaml:1:4: the character U+D800 is not accepted in YAML"),
         ("[" * 100, f"a.yaml:1:{DEEPEST + 1}: nested more than {DEEPEST} deep"),
         ("? [a]\n: 1", "a.yaml:1:3: a key must be one word or a quoted text"),
-        ("*a : 1", "a.yaml:1:1: aliases (*a) are not accepted; write the value out"),
-        ("a: &x 1", "a.yaml:1:4: a: anchors (&x) are not accepted; write the value out"),
+        (
+            "*a : 1",
+            "a.yaml:1:1: aliases (*name) are not accepted; write the value out, in quotes if it is text",
+        ),
+        (
+            "a: &x 1",
+            "a.yaml:1:4: a: anchors (&name) are not accepted; write the value out, in quotes if it is text",
+        ),
         (
             "a: !!python/object:os.system 1",
-            "a.yaml:1:4: a: tags (tag:yaml.org,2002:python/object:os.system) "
-            "are not accepted; leave the tag out",
+            "a.yaml:1:4: a: tags (!name) are not accepted; leave it out, or put text in quotes",
         ),
         ("a: 1\na: 2", 'a.yaml:2:1: a: the key "a" stands here twice'),
         ("{x: {a: 1, 'a': 2}}", 'a.yaml:1:12: x.a: the key "a" stands here twice'),
         ("<<: {a: 1}", 'a.yaml:1:1: ["<<"]: merge keys (<<) are not accepted; write the fields out'),
         (
             "a: " + "9" * 5000,
-            'a.yaml:1:4: a: the number "' + "9" * 59 + '…" is too large; if it is text, put it in quotes',
+            "a.yaml:1:4: a: the number is too large; if it is text, put it in quotes",
         ),
     ],
 )
