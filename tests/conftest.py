@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-from tests import virtual_time
+from tests import matrix_report, virtual_time
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -19,3 +19,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     else:
         virtual_time.run(main)
     return True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if said := matrix_report.line(config):
+        terminalreporter.write_line(said)

@@ -1,29 +1,38 @@
 """A small fleet's life in acts that between them touch every action, for tests that break it at any call.
 
-Answers for what is wanted in each act, for bringing a world there and to that act's end, and for saying whether a
-world is as wanted. Where a call breaks, and how, is the tests'.
+Answers for what is wanted in each act, for bringing a world there and to that act's end, and for saying
+whether a world is as wanted. Where a call breaks, and how, is the tests'.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 import httpx
 
 from localfly.passage import Timings
 from localfly.world import App, Machine, Volume, World
+from reconciler.apply import apply
+from reconciler.core.desired import DesiredApp
 from reconciler.core.keys import RootKey
+from reconciler.core.observed import Claim
 from reconciler.core.outcome import StepFailed, verdict
+from reconciler.core.plan import AppPlan
+from reconciler.core.removal import Removal, is_withdrawn, plan_removal
 from reconciler.core.spec import load
 from reconciler.fly.client import FlyClient
 from reconciler.fly.errors import FlyError
 from reconciler.fly.pace import Pace
 from reconciler.intent import Intent
+from reconciler.observe import observe_app, observe_snapshots
 from reconciler.reconcile import reconcile
 from reconciler.secret_source import SecretSource
 from tests.localfly.inprocess import TOKEN, Laptop, Wireless, laptop
 from tests.virtual_time import VirtualTimeLoop
+
+T = TypeVar("T")
 
 ROOT_KEY = "1f" * 32
 PASSES = 60  # of one user in one act, at most: more is spinning
@@ -98,6 +107,7 @@ class Act:
     image: str = "1"
     secret: str = "first"
     by_hand: Sequence[ByHand] = ()
+    gives_up: Sequence[tuple[str, str]] = ()  # (user, volume name) whose loss somebody approved
 
     @property
     def files(self) -> dict[str, str]:
@@ -143,17 +153,30 @@ def stopping(user: str) -> ByHand:
 
 
 THREE = {"alice": User(count=2), "bob": User(size_gb=0), "carol": User()}
+GROWN = {**THREE, "carol": User(size_gb=2)}
+MORE = {**GROWN, "alice": User(count=3)}
+MOVED = {**GROWN, "bob": User(size_gb=0, region="ord")}
+FEWER = {name: user for name, user in MOVED.items() if name != "carol"}
+NEW: dict[str, Any] = {"image": "2", "secret": "second"}
+
 ACTS: tuple[Act, ...] = (
     Act("create", THREE),
-    Act("update", THREE, image="2", secret="second"),
-    Act("mark and start", THREE, image="2", secret="second", by_hand=(wiping("alice"), stopping("bob"))),
+    Act("update", THREE, **NEW),
+    Act("mark and start", THREE, **NEW, by_hand=(wiping("alice"), stopping("bob"))),
+    Act("extend", GROWN, **NEW),
+    Act("raise the count", MORE, **NEW),
+    Act("lower the count", GROWN, **NEW, gives_up=[("alice", "web_data_2")]),
+    Act("replace", MOVED, **NEW),
+    Act("remove", FEWER, **NEW, gives_up=[("carol", "web_data_0")]),
 )
 
 ONE = {"alice": User()}
 ACTS_OF_ONE: tuple[Act, ...] = (  # the same with as few calls as may be
     Act("create", ONE),
-    Act("update", ONE, image="2", secret="second"),
-    Act("start", ONE, image="2", secret="second", by_hand=(stopping("alice"),)),
+    Act("update and extend", {"alice": User(size_gb=2)}, **NEW),
+    Act("start", {"alice": User(size_gb=2)}, **NEW, by_hand=(stopping("alice"),)),
+    Act("replace", {"alice": User(region="ord")}, **NEW, gives_up=[("alice", "web_data_0")]),
+    Act("remove", {}, **NEW, gives_up=[("alice", "web_data_0")]),
 )
 
 
@@ -175,45 +198,130 @@ async def client(transport: httpx.AsyncBaseTransport) -> AsyncIterator[FlyClient
 
 
 async def life(
-    act: Act, transport: httpx.AsyncBaseTransport, *, who: str = "one", told: Told | None = None
+    act: Act,
+    transport: httpx.AsyncBaseTransport,
+    *,
+    approved: frozenset[str] = frozenset(),
+    who: str = "one",
+    told: Told | None = None,
 ) -> Told:
     """A process from its start until every user is as wanted; all it knows are the documents and the world.
 
-    What it tells is in `told` also when it is ended before.
+    `approved`: ids of volumes that may be lost. What it tells is in `told` also when it is ended before.
     """
     told = told or Told()
     intent = act.intent()
-    async with client(transport) as fly, asyncio.TaskGroup() as group:
-        for name in sorted(act.users):
-            group.create_task(_until_wanted(fly, intent, name, told, who))
+    async with client(transport) as fly:
+        gone = await _insisting(lambda: _not_wanted(fly, intent), told)
+        async with asyncio.TaskGroup() as group:
+            for name in sorted(act.users):
+                group.create_task(_until(_Wanted(act, fly, intent.apps[name], intent, who, approved), told))
+            for name in gone:
+                group.create_task(_until(_Removed(fly, name, who, approved), told))
     return told
 
 
-async def _until_wanted(fly: FlyClient, intent: Intent, name: str, told: Told, who: str) -> None:
-    desired = intent.apps[name]
-    pause_s, longest_s = 0.0, LONGEST_S
+async def _not_wanted(fly: FlyClient, intent: Intent) -> list[str]:
+    """Users whose app is proven ours while no document names them."""
+    networks = {app.network: app.name for app in await fly.list_apps("acme")}
+    names = [name.removeprefix("playhouse-") for name in networks if name.startswith("playhouse-")]
+    return sorted(
+        name for name in names if networks[f"playhouse-{name}"] == f"acme-{name}" and name not in intent.apps
+    )
+
+
+class _Job(Protocol):
+    async def __call__(self) -> AppPlan:
+        """One pass; what is left to do after it."""
+
+
+async def _until(job: _Job, told: Told) -> None:
+    """Pass after pass until nothing is left, as patiently as the loop."""
+    pause_s = 0.0
+    for _ in range(PASSES):
+        plan = await _insisting(job, told)
+        if plan.converged:
+            return
+        told.reasons.update(hold.reason for hold in plan.holds)
+        pause_s = min(max(2 * pause_s, LOOK_AGAIN_S), LONGEST_S) if plan.holds else LOOK_AGAIN_S
+        await asyncio.sleep(pause_s)
+    raise AssertionError(f"it does not become as wanted: {plan}")
+
+
+async def _insisting(job: Callable[[], Awaitable[T]], told: Told) -> T:
+    """Try again after each failure, when its verdict says so."""
+    pause_s = 0.0
     for _ in range(PASSES):
         told.passes += 1
         try:
-            last = await reconcile(
-                fly,
-                desired,
-                values=intent.values(desired),
-                describe=f"playhouse/{who}",
-                seen=lambda _: None,
-            )
+            return await job()
         except (FlyError, StepFailed) as error:
             said = verdict(error)
             told.reasons.add(said.reason)
-            pause_s, longest_s = max(2 * pause_s, said.pause_s), said.longest_s
-        else:
-            if last.plan.converged:
-                return
-            told.reasons.update(hold.reason for hold in last.plan.holds)
-            pause_s, longest_s = max(2 * pause_s, LOOK_AGAIN_S), LONGEST_S
-        pause_s = min(pause_s, longest_s)
-        await asyncio.sleep(pause_s)
-    raise AssertionError(f"{name} does not become as wanted: {last.plan}")
+            pause_s = min(max(2 * pause_s, said.pause_s), said.longest_s)
+            await asyncio.sleep(pause_s)
+    raise AssertionError(f"it fails again and again: {sorted(told.reasons)}")
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """A user who has a document."""
+
+    act: Act
+    fly: FlyClient
+    desired: DesiredApp
+    intent: Intent
+    who: str
+    approved: frozenset[str]
+
+    async def __call__(self) -> AppPlan:
+        seen = await reconcile(
+            self.fly,
+            self.desired,
+            values=self.intent.values(self.desired),
+            describe=f"playhouse/{self.who}",
+            seen=lambda _: None,
+            approved=self.approved,
+        )
+        return seen.plan
+
+
+@dataclass(slots=True)
+class _Removed:
+    """A user who has none any more; everything that is not on Fly is forgotten when the process ends."""
+
+    fly: FlyClient
+    name: str
+    who: str
+    approved: frozenset[str]
+    withdrawn_at: float | None = None
+
+    async def __call__(self) -> AppPlan:
+        now = asyncio.get_running_loop().time
+        label = "RECONCILER_OWNER_PLAYHOUSE"
+        app, network = f"acme-{self.name}", f"playhouse-{self.name}"
+        observed = await observe_app(self.fly, org="acme", app_name=app, network=network, owner_label=label)
+        if observed.claim is Claim.OURS:
+            observed = await observe_snapshots(self.fly, observed)
+            if is_withdrawn(observed):
+                self.withdrawn_at = now() if self.withdrawn_at is None else self.withdrawn_at
+        removal = Removal(
+            name=self.name,
+            app_name=app,
+            network=network,
+            made_as=app,
+            owner=f"playhouse.{self.name}",
+            owner_label=label,
+            absent_for_s=3600,
+            grace_s=600,
+            source_complete=True,
+            withdrawn_for_s=None if self.withdrawn_at is None else now() - self.withdrawn_at,
+            withdraw_s=10,
+            approved=self.approved,
+        )
+        plan = plan_removal(removal, observed, now=self.fly.now())
+        await apply(plan.actions, fly=self.fly, values={}, describe=f"playhouse/{self.who}")
+        return plan
 
 
 async def at_rest(world: World) -> None:
@@ -229,7 +337,7 @@ async def world_before(act: Act, acts: Sequence[Act]) -> bytes | None:
     kept = None
     for earlier in acts[: acts.index(act)]:
         async with opening(earlier, kept) as box:
-            await life(earlier, Wireless(box.api))
+            await life(earlier, Wireless(box.api), approved=holdings(earlier, box.world).approved)
             await at_rest(box.world)
             kept = ending(box)
     return kept
@@ -257,16 +365,18 @@ TIMINGS = Timings()
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What users had when an act began: volume ids by app, and how many machines there ever were."""
+    """What users had when an act began: volume ids by app, and of those the ones that may be lost."""
 
     volumes: Mapping[str, frozenset[str]]
-    machines: Mapping[str, int]
+    approved: frozenset[str]
 
 
-def holdings(world: World) -> Holdings:
+def holdings(act: Act, world: World) -> Holdings:
+    given_up = {(f"acme-{user}", name) for user, name in act.gives_up}
+    there = {app.name: _there(app) for app in world.apps.values()}
     return Holdings(
-        {app.name: frozenset(v.id for v in _there(app)) for app in world.apps.values()},
-        {app.name: len(app.machines) for app in world.apps.values()},
+        {app: frozenset(volume.id for volume in volumes) for app, volumes in there.items()},
+        frozenset(v.id for app, volumes in there.items() for v in volumes if (app, v.name) in given_up),
     )
 
 
@@ -288,7 +398,7 @@ def _app_wrongs(act: Act, user: User, app: App, before: Holdings) -> list[str]:
     if slots != [f"web-{number}" for number in range(user.count)]:
         found.append(f"slots {slots}")
     volumes = {volume.id: volume for volume in _there(app)}
-    lost = before.volumes.get(app.name, frozenset()) - volumes.keys()
+    lost = before.volumes.get(app.name, frozenset()) - volumes.keys() - before.approved
     if lost:
         found.append(f"lost volumes {sorted(lost)}")
     mounted = [machine.config["mounts"][0]["volume"] for machine in living if machine.config.get("mounts")]

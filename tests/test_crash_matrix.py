@@ -1,13 +1,18 @@
-"""Broken off at any call, in any way: a new process starts from documents and world alone, and ends as wanted."""
+"""Broken off at any call, in any way: a new process starts from documents and world, and ends as wanted."""
 
+import asyncio
+from collections.abc import Coroutine
 from enum import Enum
+from typing import Any
 
 import httpx
 import pytest
 
-from tests import scenario
+from tests import matrix_report, scenario
 from tests.localfly.inprocess import Laptop, Wireless
 from tests.scenario import ACTS, Act
+
+BEHIND_S = (0.0, 0.01, 0.1, 0.3, 0.5, 1.0, 2.0, 5.0)
 
 
 class KilledError(BaseException):
@@ -53,10 +58,12 @@ class Wire(httpx.AsyncBaseTransport):
             raise KilledError
 
 
-async def live_and_die(act: Act, wire: Wire) -> None:
+async def live_and_die(act: Act, wire: Wire, approved: frozenset[str]) -> None:
     """A process until its end, whichever comes first."""
     try:
-        await scenario.life(act, wire)
+        await scenario.life(act, wire, approved=approved)
+    except KilledError:
+        return
     except BaseExceptionGroup as group:
         if group.split(KilledError)[1] is not None:
             raise
@@ -64,25 +71,51 @@ async def live_and_die(act: Act, wire: Wire) -> None:
 
 @pytest.mark.parametrize("when", When, ids=lambda when: when.value)
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name)
-async def test_broken_off_at_any_call_it_ends_as_wanted(act: Act, when: When) -> None:
+async def test_broken_off_at_any_call_it_ends_as_wanted(
+    act: Act, when: When, pytestconfig: pytest.Config
+) -> None:
     """No duplicate, no orphan, no lost volume."""
     kept = await scenario.world_before(act, ACTS)
     async with scenario.opening(act, kept) as box:
         whole = Wire(box)
-        before = scenario.holdings(box.world)
-        await scenario.life(act, whole)
+        before = scenario.holdings(act, box.world)
+        await scenario.life(act, whole, approved=before.approved)
         await scenario.at_rest(box.world)
         assert scenario.wrongs(act, box.world, before) == []
     found = []
     for nth in range(1, len(whole.calls) + 1):
         async with scenario.opening(act, kept) as box:
-            before = scenario.holdings(box.world)
+            before = scenario.holdings(act, box.world)
             wire = Wire(box, nth, when)
-            await live_and_die(act, wire)
-            await scenario.life(act, Wire(box))
+            await live_and_die(act, wire, before.approved)
+            await scenario.life(act, Wire(box), approved=before.approved)
             await scenario.at_rest(box.world)
             wrongs = scenario.wrongs(act, box.world, before)
-            if wrongs:
-                found.append(f"call {nth} ({wire.calls[nth - 1]}): {'; '.join(wrongs)}")
+            found += [f"call {nth} ({wire.calls[nth - 1]}): {wrong}" for wrong in wrongs]
     assert found == []
-    print(len(whole.calls))
+    matrix_report.count(pytestconfig, f"crashes, {when.value}", len(whole.calls))
+
+
+@pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name)
+async def test_two_at_once_from_the_start_end_as_wanted(act: Act, pytestconfig: pytest.Config) -> None:
+    """Whichever of them is ahead by however little: names, versions and leases decide."""
+    kept = await scenario.world_before(act, ACTS)
+    found = []
+    for behind_s in BEHIND_S:
+        async with scenario.opening(act, kept) as box:
+            before = scenario.holdings(act, box.world)
+            async with asyncio.TaskGroup() as group:
+                for who in ("one", "two"):
+                    life = scenario.life(act, Wire(box), approved=before.approved, who=who)
+                    group.create_task(_later(behind_s if who == "two" else 0.0, life))
+            await scenario.life(act, Wire(box), approved=before.approved)  # a look at what they left
+            await scenario.at_rest(box.world)
+            wrongs = scenario.wrongs(act, box.world, before)
+            found += [f"{behind_s} s behind: {wrong}" for wrong in wrongs]
+    assert found == []
+    matrix_report.count(pytestconfig, "races of two", len(BEHIND_S))
+
+
+async def _later(seconds: float, life: Coroutine[Any, Any, object]) -> None:
+    await asyncio.sleep(seconds)
+    await life

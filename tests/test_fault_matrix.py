@@ -45,7 +45,7 @@ async def operations(act: Act, kept: bytes | None) -> list[str]:
     """What an act asks of Fly when nothing goes wrong, each operation once, in order."""
     async with scenario.opening(act, kept) as box:
         line = Listening(box)
-        await scenario.life(act, line)
+        await scenario.life(act, line, approved=scenario.holdings(act, box.world).approved)
     return list(dict.fromkeys(line.calls))
 
 
@@ -57,10 +57,10 @@ async def test_an_error_that_passes_is_got_over(answer: str) -> None:
         kept = await scenario.world_before(act, ACTS_OF_ONE)
         for struck in await operations(act, kept):
             async with scenario.opening(act, kept) as box:
-                before = scenario.holdings(box.world)
+                before = scenario.holdings(act, box.world)
                 box.troubles.faults.add(Fault(answer, struck, count=1))
                 line = Listening(box)
-                await scenario.life(act, line)
+                await scenario.life(act, line, approved=before.approved)
                 await scenario.at_rest(box.world)
                 wrongs = scenario.wrongs(act, box.world, before)
                 found += [f"{act.name}, {struck}: {wrong}" for wrong in wrongs]
@@ -81,13 +81,13 @@ async def test_an_error_that_stays_is_told_and_destroys_nothing(answer: str) -> 
 
 async def stays(act: Act, box: Laptop, answer: str, struck: str) -> list[str]:
     """What is wrong with living under an error that stays."""
-    before = scenario.holdings(box.world)
+    before = scenario.holdings(act, box.world)
     box.troubles.faults.add(Fault(answer, struck))
     line, told = Listening(box), Told()
     is_done = False
     with suppress(TimeoutError):
         async with asyncio.timeout(STAYS_S):
-            await scenario.life(act, line, told=told)
+            await scenario.life(act, line, approved=before.approved, told=told)
             is_done = True
     found = [
         f"called {call}" for call in set(line.calls) if call.startswith("DELETE") and "lease" not in call
@@ -95,7 +95,7 @@ async def stays(act: Act, box: Laptop, answer: str, struck: str) -> list[str]:
     if len(line.calls) > CALLS_A_MINUTE * STAYS_S / 60:
         found.append(f"{len(line.calls)} calls")
     lost = {
-        app: ids - scenario.holdings(box.world).volumes.get(app, frozenset())
+        app: ids - scenario.holdings(act, box.world).volumes.get(app, frozenset())
         for app, ids in before.volumes.items()
     }
     found += [f"lost volumes {ids}" for ids in lost.values() if ids]
