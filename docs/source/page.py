@@ -3,8 +3,8 @@
     python -m docs.source.page
 
 A line `{{fields KIND.spec}}` stands for the table of all fields below that path, `{{findings}}` for that of
-all codes. A field that a second path leads to is told once: `{{fields UserApp.spec - machines.config}}`
-leaves what is below `machines.config` to another section.
+all codes. What a second path leads to is told once: `{{fields UserApp.spec - machines.config}}` leaves what
+is below `machines.config` to another section. `[]` stands for each of a list, `*` for each name of a mapping.
 """
 
 import json
@@ -51,8 +51,8 @@ def _below(field: Field, before: str, left: list[str]) -> Iterator[tuple[str, Fi
     for each in field.below():
         path = f"{before}{each.name}"
         yield path, each
-        if path not in left:
-            yield from _below(each, f"{path}.", left)
+        if re.sub(r"\[\]|\.\*", "", path) not in left:
+            yield from _below(each, f"{path}{each.marker}.", left)
 
 
 def _default(field: Field) -> str:

@@ -48,7 +48,7 @@ class SecretRef(Strict):
 class File(Strict):
     """A file written into the machine at each start."""
 
-    guest_path: AbsolutePath = Field(description="Where.")
+    guest_path: AbsolutePath = Field(description="Where the file is written.")
     raw_value: str | None = Field(default=None, description="Contents in base64.")
     secret_name: str | None = Field(default=None, description="App secret that holds the contents in base64.")
     image_config: str | None = Field(default=None, description="Contents from the image's config.")
@@ -71,7 +71,7 @@ class Restart(Strict):
         default=None, description="When the program ends by itself."
     )
     max_retries: int | None = Field(default=None, ge=0, description="For on-failure.")
-    gpu_bid_price: float | None = Field(default=None, description="Legacy.")
+    gpu_bid_price: float | None = Field(default=None, description="Legacy, for spot-price.")
 
 
 def _up_to_five_minutes(value: str | int | None) -> str | int | None:
@@ -82,10 +82,10 @@ def _up_to_five_minutes(value: str | int | None) -> str | int | None:
 
 class StopConfig(Strict):
     signal: Literal["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM"] | None = Field(
-        default=None, description="Sent first."
+        default=None, description="The signal that asks it to stop."
     )
     timeout: Annotated[Duration | None, AfterValidator(_up_to_five_minutes)] = Field(
-        default=None, description="Until it is killed: 5 s by default, at most 5 minutes."
+        default=None, description="How long until it is killed: 5 s by default, at most 5 minutes."
     )
 
 
@@ -111,15 +111,15 @@ class Healthcheck(Strict):
     """A container's check; its times are whole seconds, unlike everywhere else."""
 
     name: str | None = Field(default=None, description="Its name.")
-    interval: int | None = Field(default=None, ge=0, description="Seconds.")
-    grace_period: int | None = Field(default=None, ge=0, description="Seconds.")
-    timeout: int | None = Field(default=None, ge=0, description="Seconds.")
+    interval: int | None = Field(default=None, ge=0, description="Seconds between checks.")
+    grace_period: int | None = Field(default=None, ge=0, description="Seconds without checks at first.")
+    timeout: int | None = Field(default=None, ge=0, description="Seconds until a check has failed.")
     success_threshold: int | None = Field(default=None, ge=0, description="Passes in a row.")
     failure_threshold: int | None = Field(default=None, ge=0, description="Failures in a row.")
     kind: Literal["readiness", "liveness"] | None = Field(default=None, description="What it decides.")
     unhealthy: Literal["stop"] | None = Field(default=None, description="What failing does.")
     http: HttpProbe | None = Field(default=None, description="Ask over HTTP.")
-    tcp: TcpProbe | None = Field(default=None, description="Connect.")
+    tcp: TcpProbe | None = Field(default=None, description="Connect over TCP.")
     exec: ExecProbe | None = Field(default=None, description="Run a command.")
 
 
@@ -131,8 +131,8 @@ class Dependency(Strict):
 
 
 class ContainerMount(Strict):
-    name: str | None = Field(default=None, description="Of an entry in volumes.")
-    path: str | None = Field(default=None, description="Where.")
+    name: str | None = Field(default=None, description="Name of an entry in volumes.")
+    path: str | None = Field(default=None, description="Where the container sees it.")
 
 
 class Container(Command):
@@ -140,7 +140,7 @@ class Container(Command):
 
     name: str | None = Field(default=None, description="Its name.")
     image: str | None = Field(default=None, description="Image reference.")
-    user: str | None = Field(default=None, description="Runs as.")
+    user: str | None = Field(default=None, description="The user that it runs as.")
     env: Environment | None = Field(default=None, description="Environment variables.")
     env_from: Many[EnvFrom] | None = Field(default=None, description="Variables from the machine's facts.")
     secrets: Many[SecretRef] | None = Field(default=None, description="Only these app secrets.")
@@ -148,7 +148,7 @@ class Container(Command):
     restart: Restart | None = Field(default=None, description="What happens when it ends.")
     stop: StopConfig | None = Field(default=None, description="How it is asked to stop.")
     depends_on: Many[Dependency] | None = Field(default=None, description="Containers that come first.")
-    healthchecks: Many[Healthcheck] | None = Field(default=None, description="Its checks.")
+    healthchecks: Many[Healthcheck] | None = Field(default=None, description="Checks of this container.")
     mounts: Many[ContainerMount] | None = Field(default=None, description="Entries of volumes.")
 
 

@@ -27,12 +27,14 @@ from reconciler.core.service_config import ServiceCheck, Services
 class Guest(Strict):
     """The size of the machine."""
 
-    cpu_kind: Literal["shared", "performance"] | None = Field(default=None, description="shared by default.")
-    cpus: int | None = Field(default=None, ge=1, description="Virtual CPUs (1).")
-    memory_mb: int | None = Field(default=None, ge=1, description="Memory (256).")
+    cpu_kind: Literal["shared", "performance"] | None = Field(
+        default=None, description="shared when not given."
+    )
+    cpus: int | None = Field(default=None, ge=1, description="Virtual CPUs; 1 when not given.")
+    memory_mb: int | None = Field(default=None, ge=1, description="Memory; 256 when not given.")
     max_memory_mb: int | None = Field(default=None, ge=1, description="Upper end of a balloon.")
-    gpus: int | None = Field(default=None, ge=0, description="Legacy.")
-    gpu_kind: str | None = Field(default=None, description="Legacy.")
+    gpus: int | None = Field(default=None, ge=0, description="Legacy: how many GPUs.")
+    gpu_kind: str | None = Field(default=None, description="Legacy: which GPU.")
     host_dedication_id: str | None = Field(default=None, description="A dedicated host.")
     kernel_args: Many[str] | None = Field(default=None, description="Kernel arguments.")
     persist_rootfs: Literal["never", "always", "restart"] | None = Field(
@@ -42,14 +44,14 @@ class Guest(Strict):
 
 class Init(Command):
     tty: bool | None = Field(default=None, description="Give it a terminal.")
-    swap_size_mb: int | None = Field(default=None, ge=0, description="Swap.")
+    swap_size_mb: int | None = Field(default=None, ge=0, description="Swap space.")
     kernel_args: Many[str] | None = Field(default=None, description="Kernel arguments.")
 
 
 class Process(Command):
     """One program among several; the machine stops when any of them ends without error."""
 
-    user: str | None = Field(default=None, description="Runs as.")
+    user: str | None = Field(default=None, description="The user that it runs as.")
     env: Environment | None = Field(default=None, description="Environment variables.")
     env_from: Many[EnvFrom] | None = Field(default=None, description="Variables from the machine's facts.")
     secrets: Many[SecretRef] | None = Field(default=None, description="Only these app secrets.")
@@ -89,7 +91,7 @@ class DnsForwardRule(Strict):
 
 class Dns(Strict):
     skip_registration: bool | None = Field(default=None, description="Stay out of .internal.")
-    nameservers: Many[str] | None = Field(default=None, description="Resolvers.")
+    nameservers: Many[str] | None = Field(default=None, description="Addresses of resolvers.")
     searches: Many[str] | None = Field(default=None, description="Search domains.")
     options: Many[DnsOption] | None = Field(default=None, description="Resolver options.")
     dns_forward_rules: Many[DnsForwardRule] | None = Field(default=None, description="Forwarded zones.")
@@ -101,15 +103,17 @@ class Rootfs(Strict):
     persist: Literal["never", "restart", "always"] | None = Field(
         default=None, description="Whether the root file system outlives a start."
     )
-    size_gb: int | None = Field(default=None, ge=0, description="Its size.")
+    size_gb: int | None = Field(default=None, ge=0, description="Size of the root file system.")
 
 
 class CacheDrive(Strict):
-    size_mb: int | None = Field(default=None, ge=0, description="Its size.")
+    size_mb: int | None = Field(default=None, ge=0, description="Size of the scratch space.")
 
 
 class Spot(Strict):
-    max_price_fraction: float | None = Field(default=None, gt=0, le=1, description="Of the full price.")
+    max_price_fraction: float | None = Field(
+        default=None, gt=0, le=1, description="At most this part of the full price."
+    )
 
 
 def _not_ours(metadata: dict[str, str]) -> dict[str, str]:
@@ -131,7 +135,7 @@ class MachineConfig(Strict):
     guest: Guest | None = Field(default=None, description="Size; Fly's default is shared, 1 CPU, 256 MB.")
     size: str | None = Field(default=None, description="A named size; deprecated, excludes guest.")
     env: Environment | None = Field(default=None, description="Environment variables; values are text.")
-    init: Init | None = Field(default=None, description="What runs.")
+    init: Init | None = Field(default=None, description="What runs instead of the image's own command.")
     processes: Many[Process] | None = Field(default=None, description="Several programs.")
     services: Services | None = Field(default=None, description="What Fly's proxy offers of the machine.")
     checks: dict[str, Check] | None = Field(default=None, description="Checks by name.")

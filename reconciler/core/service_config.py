@@ -36,8 +36,12 @@ class Concurrency(Strict):
     type: Literal["connections", "requests"] | None = Field(
         default=None, description="What is counted; Fly's default is connections."
     )
-    soft_limit: int | None = Field(default=None, ge=0, description="Above it, others are preferred (20).")
-    hard_limit: int | None = Field(default=None, ge=0, description="At it, no new traffic (none).")
+    soft_limit: int | None = Field(
+        default=None, ge=0, description="Above it, others are preferred; 20 when not given."
+    )
+    hard_limit: int | None = Field(
+        default=None, ge=0, description="At it, no new traffic; no limit when not given."
+    )
 
 
 class TlsOptions(Strict):
@@ -64,8 +68,12 @@ class HttpResponse(Strict):
 class HttpOptions(Strict):
     compress: bool | None = Field(default=None, description="Compress answers.")
     h2_backend: bool | None = Field(default=None, description="Speak HTTP/2 to the machine.")
-    idle_timeout: int | None = Field(default=None, ge=0, description="Seconds.")
-    headers_read_timeout: int | None = Field(default=None, ge=0, description="Seconds.")
+    idle_timeout: int | None = Field(
+        default=None, ge=0, description="Seconds without traffic until a connection ends."
+    )
+    headers_read_timeout: int | None = Field(
+        default=None, ge=0, description="Seconds that a client has to send its headers."
+    )
     response: HttpResponse | None = Field(default=None, description="Changes to answers.")
     replay_cache: Many[ReplayCache] | None = Field(default=None, description="Sessions to remember.")
 

@@ -45,6 +45,14 @@ class Field:
         return type_words(self.node, self.whole)
 
     @property
+    def marker(self) -> str:
+        """What stands between its name and those below it: `[]` in a list, `.*` where people choose names."""
+        node = inside(self.node, self.whole)
+        if node.get("type") == "array":
+            return "[]"
+        return ".*" if isinstance(node.get("additionalProperties"), Mapping) else ""
+
+    @property
     def description(self) -> str:
         own = self.node.get("description") or inside(self.node, self.whole).get("description", "")
         return str(own)
