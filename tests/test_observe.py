@@ -7,7 +7,7 @@ from localfly.world import Address
 from reconciler.core.observed import Claim, ObservedApp
 from reconciler.fly.client import FlyClient
 from reconciler.fly.errors import FlyError
-from reconciler.observe import observe_app, observe_fleet
+from reconciler.observe import observe_app, observe_fleet, observe_snapshots
 from tests.fly.wiring import Hushed, Sending, answering, client_of, flying
 
 LABEL = "RECONCILER_OWNER_ACME1"
@@ -90,6 +90,24 @@ async def test_an_app_of_ours_is_read_whole() -> None:
         assert seen.attached_machine_id == made.id
         assert observed.secret_names == {"A"}
         assert observed.public_addresses == ("66.241.124.1",)
+        assert observed.network == "acme1-alice"
+
+
+async def test_snapshots_are_read_for_those_volumes_alone_that_are_asked_for() -> None:
+    """They cost a call each; a volume whose snapshots were not read is not taken for one without."""
+    async with flying() as (fly, box):
+        await fly.create_app(name="acme-alice", org="acme", network="acme1-alice")
+        first = await fly.create_volume("acme-alice", name="web_data_0", region="ord", size_gb=1)
+        second = await fly.create_volume("acme-alice", name="web_data_1", region="ord", size_gb=1)
+        await fly.create_snapshot("acme-alice", first.id)
+
+        observed = await observe(fly)
+        assert observed.snapshots == {}
+        some = await observe_snapshots(fly, observed, {first.id})
+        (snapshot,) = some.snapshots[first.id]
+        assert abs(snapshot.created_at - box.world.clock()) < 5
+        assert some.snapshots.keys() == {first.id}
+        assert (await observe_snapshots(fly, observed)).snapshots.keys() == {first.id, second.id}
 
 
 async def test_destroyed_machines_are_told_apart_newest_first() -> None:
