@@ -33,6 +33,7 @@ _WORDS = {
     }.items()
     for word in words
 }
+_NUMBER_BEGINS = frozenset("+-.0123456789")
 # A leading zero makes text: 0644 is 420 for YAML 1.1 and 644 for YAML 1.2, and most often a code or an id.
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -150,26 +151,31 @@ class _Composer:
 
     def compose(self, piece: str) -> Json:
         documents_seen = 0
-        for event in yaml.parse(piece, Loader=_LOADER):
-            match event:
-                case yaml.ScalarEvent() if self._wants_key():
-                    self._key(event)
-                case yaml.ScalarEvent():
-                    self._put(event, self._scalar(event))
-                case yaml.MappingStartEvent():
+        loader = _LOADER(piece)
+        try:
+            while (event := loader.get_event()) is not None:
+                kind = type(event)  # a fleet has a million events, so the most frequent come first
+                if kind is yaml.ScalarEvent:
+                    if self._wants_key():
+                        self._key(event)
+                    else:
+                        self._put(event, self._scalar(event))
+                elif kind is yaml.MappingStartEvent:
                     self._begin(event, {})
-                case yaml.SequenceStartEvent():
+                elif kind is yaml.SequenceStartEvent:
                     self._begin(event, [])
-                case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
                     self._open.pop()
-                case yaml.AliasEvent():
+                elif kind is yaml.AliasEvent:
                     self._alias(event)
-                case yaml.DocumentStartEvent():
+                elif kind is yaml.DocumentStartEvent:
                     documents_seen += 1
                     if documents_seen > 1:
                         raise _refusal(
                             event, "a second document begins here without a line of ---", "yaml-two-documents"
                         )
+        finally:
+            loader.dispose()
         return self._root
 
     def _wants_key(self) -> bool:
@@ -235,7 +241,7 @@ class _Composer:
         if not event.implicit[0]:
             return raw  # quoted, or a block of text
         value = core_scalar(raw)
-        if isinstance(value, str) and (_INT.fullmatch(raw) or _FLOAT.fullmatch(raw)):
+        if isinstance(value, str) and raw[:1] in _NUMBER_BEGINS and (_INT.fullmatch(raw) or _FLOAT.fullmatch(raw)):
             self._complain(
                 event,
                 "the number is too large; if it is text, put it in quotes",
@@ -279,7 +285,7 @@ def core_scalar(raw: str) -> Json:
     """What a scalar without quotes means; a number that JSON cannot carry stays text."""
     if raw in _WORDS:
         return _WORDS[raw]
-    if not (raw[:1] in "+-.0123456789" and (_INT.fullmatch(raw) or _FLOAT.fullmatch(raw))):
+    if not (raw[:1] in _NUMBER_BEGINS and (_INT.fullmatch(raw) or _FLOAT.fullmatch(raw))):
         return raw
     number = _number(raw)
     return raw if number is None else number

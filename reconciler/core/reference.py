@@ -3,6 +3,7 @@
 Answers for which documents still hold beside the others. Each document by itself is `envelope`'s.
 """
 
+import json
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from reconciler.core.allow_unknown import allowed_in, without_allowed
 from reconciler.core.complaint import complaints
 from reconciler.core.document import Path
 from reconciler.core.envelope import Held
-from reconciler.core.kinds import FleetSpec, MachineSpec, RouterSpec, UserAppSpec
+from reconciler.core.kinds import FleetSpec, GroupSpec, MachineSpec, RouterSpec, UserAppSpec
 from reconciler.core.machine_config import MachineConfig
 from reconciler.core.overlay import merge_patch, template_config
 from reconciler.core.problem import Problem, did_you_mean, one_of, quote, quote_name
@@ -33,6 +34,7 @@ Json = Any
 
 PLAIN_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 PLAIN_HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+PLAIN_TEXTS = ("env", "metadata")  # of a machine config: whose values may be any text
 ONE_OF_A_KIND = ("Fleet", "Router")
 MOST_GUESSES = 100  # each looks through all names, and nobody reads ten thousand of them
 
@@ -45,6 +47,7 @@ class Library:
     held: dict[str, Held] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     guesses_left: int = MOST_GUESSES
+    agreeable: set[tuple[object, ...]] = field(default_factory=set)  # what may lie over these templates
 
     def drop(self, name: str) -> None:
         self.held.pop(name, None)
@@ -243,6 +246,27 @@ def _guess(name: str, library: Library) -> str:
 def _resolved_config(held: Held, path: Path, index: int, libraries: Libraries) -> Findings:
     """The template with the user's config over it must be a machine config too."""
     group = held.spec.machines[index]
+    agreeable = libraries["Machine"].agreeable
+    alike = (group.template, group.allow_unknown, _likeness(group.config))
+    if alike in agreeable:
+        return
+    found = list(_merged_config(held, path, group, libraries))
+    yield from found
+    if not found:
+        agreeable.add(alike)
+
+
+def _likeness(config: Mapping[str, Json] | None) -> str:
+    """The config without what is plain text in it: two of one likeness are both fine, or neither is."""
+    plain = {
+        field: {key: "" if isinstance(text, str) else text for key, text in config[field].items()}
+        for field in PLAIN_TEXTS
+        if config and isinstance(config.get(field), dict)
+    }
+    return json.dumps({**config, **plain} if config else None, sort_keys=True)
+
+
+def _merged_config(held: Held, path: Path, group: GroupSpec, libraries: Libraries) -> Findings:
     template: MachineSpec = libraries["Machine"].held[group.template].spec
     services = _services(template, libraries)
     config = template_config(template.config, services)

@@ -59,12 +59,15 @@ class Matching:
     may_be_secret: bool = False  # people paste the value where the name belongs
 
     def __call__(self, value: str) -> str:
-        shown = quote_name(value) if self.may_be_secret else quote(value)
         if not re.fullmatch(self.pattern, value):
-            raise wrong(f"{shown} is not {self.expected}", self.code)
+            raise wrong(f"{self._shown(value)} is not {self.expected}", self.code)
         if self.at_most is not None and len(value) > self.at_most:
-            raise wrong(f"{shown} is too long: {len(value)} characters, at most {self.at_most}", "too-long")
+            length = f"{len(value)} characters, at most {self.at_most}"
+            raise wrong(f"{self._shown(value)} is too long: {length}", "too-long")
         return value
+
+    def _shown(self, value: str) -> str:
+        return quote_name(value) if self.may_be_secret else quote(value)
 
 
 T = TypeVar("T")
