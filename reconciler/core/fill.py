@@ -41,8 +41,8 @@ def fill(
     match volume.choose(desired, machine, machine.mount, observed, approved=terms.approved):
         case Hold() as hold:
             return SlotPlan(holds=(hold,))
-        case volume.Wait(line):
-            return SlotPlan(waiting=line)
+        case volume.Wait(line, volume_id):
+            return SlotPlan(waiting=line, uses_volume=volume_id)
         case volume.Mount(found):
             return _mount(desired, machine, machine.mount, found, name=name, because=because)
         case volume.Make():

@@ -25,7 +25,7 @@ class SlotPlan:
     waiting: str = ""
     losses: tuple[Loss, ...] = ()
     changed_by_hand: tuple[str, ...] = ()
-    uses_volume: str = ""  # id of a free volume that the new machine mounts
+    uses_volume: str = ""  # id of a free volume that the new machine mounts, now or soon
     is_warm: bool = False  # its machine runs, so somebody may be there now
 
     @property

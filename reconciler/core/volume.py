@@ -34,6 +34,7 @@ class Wait:
     """Fly is at work on it; the line says at what."""
 
     line: str
+    volume_id: str = ""
 
 
 def choose(
@@ -141,7 +142,7 @@ def _pick(
         )
     chosen = min(mounted or candidates, key=lambda volume: (volume.created_at, volume.id))
     if chosen.state not in MOUNTABLE:
-        return Wait(f"{machine.slot} waits for volume {chosen.id}, which is {chosen.state}")
+        return Wait(f"{machine.slot} waits for volume {chosen.id}, which is {chosen.state}", chosen.id)
     return Mount(chosen)
 
 
