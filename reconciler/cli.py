@@ -17,6 +17,7 @@ import typer
 from reconciler import logs, terminal
 from reconciler.commands.adopt import adopt_apps
 from reconciler.commands.apply import apply
+from reconciler.commands.approve import approve
 from reconciler.commands.explain import explain
 from reconciler.commands.init import init
 from reconciler.commands.opening import Given
@@ -32,6 +33,7 @@ from reconciler.config import ConfigError, take_environment
 from reconciler.exit import Exit
 from reconciler.fly.errors import FlyError
 from reconciler.intent import NotUsable
+from reconciler.ledger import LedgerError
 from router.server import ListenError
 
 CTRL_C = 130  # what typer makes of it
@@ -46,7 +48,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (validate, plan, apply, status):
+for verb in (validate, plan, apply, approve, status):
     app.command()(verb)
 for writing in (init, schema, explain, render):
     app.command()(writing)
@@ -93,7 +95,7 @@ def _explained(error: BaseException) -> str:
     while isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]
     match cause:
-        case ConfigError() | NotUsable() | FlyError() | ListenError():
+        case ConfigError() | NotUsable() | FlyError() | ListenError() | LedgerError():
             return str(cause)
         case typer.Abort() | KeyboardInterrupt():
             return STOPPED

@@ -9,14 +9,16 @@ from dataclasses import replace
 
 import structlog
 
-from reconciler.core import breaker, withhold
+from reconciler.core import breaker, outcome, withhold
 from reconciler.core.action import Action, Class
 from reconciler.core.breaker import Breaker, change_key
 from reconciler.core.budget import Kind
 from reconciler.core.guard import Record, Standing, Verdict, decide
 from reconciler.core.item import Item, items_of, may_be_lost
+from reconciler.core.outcome import StepFailed
 from reconciler.core.plan import AppPlan
 from reconciler.core.policy import BudgetSpec
+from reconciler.fly.errors import FlyError
 from reconciler.ledger import Ledger
 
 READ_AGAIN_S = 30.0  # the record: what is over an hour old leaves it
@@ -124,17 +126,17 @@ class Gate:
             del self._paced[name]
         return [*free, *(name for name in next_ones if name not in free)]
 
-    def done(self, action: Action) -> None:
-        """An action was done somewhere."""
-        self._breaker = breaker.succeeded(self._breaker, change_key(action))
-
-    def failed(self, name: str, action: Action, *, reason: str, message: str) -> None:
-        """An action failed for that user."""
+    def heard(self, name: str, action: Action, failure: FlyError | StepFailed | None) -> None:
+        """How an action ended for that user; None: it was done."""
         key = change_key(action)
-        self._breaker = breaker.failed(self._breaker, key, user=name, reason=reason, message=message)
+        if failure is None:
+            self._breaker = breaker.succeeded(self._breaker, key)
+            return
+        before, reason = self._breaker, outcome.verdict(failure).reason
+        self._breaker = breaker.failed(before, key, user=name, reason=reason, message=str(failure))
         streak = self._breaker.streaks.get(key)
-        if streak is not None and streak.count == breaker.FAILURES:
-            log.warning("change.stalled", action=action.kind, reason=reason, error=message)
+        if self._breaker is not before and streak is not None and streak.count == breaker.FAILURES:
+            log.warning("change.stalled", action=action.kind, reason=reason, error=str(failure))
 
     def renew(self) -> None:
         """The documents changed: whatever failed is tried again."""

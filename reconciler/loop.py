@@ -14,10 +14,9 @@ from typing import Protocol
 
 import structlog
 
-from reconciler.apply import Failure, StepFailed
+from reconciler.apply import StepFailed
 from reconciler.census import Census
-from reconciler.core import fleet, outcome
-from reconciler.core.action import Action
+from reconciler.core import fleet
 from reconciler.core.desired import DesiredApp
 from reconciler.core.observed import Claim
 from reconciler.core.spec import Specs
@@ -257,7 +256,7 @@ class Loop:
                     seen=self._saw,
                     choose=self._gate.admit,
                     approved=self._gate.may_be_lost(name),
-                    heard=partial(self._heard, name),
+                    heard=partial(self._gate.heard, name),
                 )
             except (FlyError, StepFailed) as error:
                 self._failed(desired, error)
@@ -269,13 +268,6 @@ class Loop:
                 log.exception("app.crashed", retry_s=round(after_s, 1))
             else:
                 self._passed(desired, last)
-
-    def _heard(self, name: str, action: Action, failure: Failure | None) -> None:
-        if failure is None:
-            self._gate.done(action)
-        else:
-            reason = outcome.verdict(failure).reason
-            self._gate.failed(name, action, reason=reason, message=str(failure))
 
     def _saw(self, seen: Seen) -> None:
         self._lookout.read(seen.desired.name)

@@ -5,6 +5,7 @@ Answers for one failing app not stopping the others. What to do is decided again
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from reconciler.apply import StepFailed
@@ -12,6 +13,7 @@ from reconciler.core.desired import DesiredApp
 from reconciler.core.plan import AppPlan
 from reconciler.fly.client import FlyClient
 from reconciler.fly.errors import FlyError
+from reconciler.gate import Gate
 from reconciler.intent import Intent
 from reconciler.reconcile import converge
 from reconciler.survey import Survey, each
@@ -42,13 +44,22 @@ async def rollout(
     describe: str,
     workers: int,
     watcher: Watcher,
+    gate: Gate,
     choose: Callable[[DesiredApp, AppPlan], AppPlan] = lambda _, plan: plan,
 ) -> tuple[Failure, ...]:
     """Work on the apps that have actions in `found`; the failures, sorted by name.
 
-    `choose` takes out of an app's plan, made again just before, what must not be done.
+    `choose` takes out of an app's plan, made again just before, what must not be done, and `gate` of the rest
+    what may not begin. Raises LedgerError when the record cannot be written any more.
     """
     failures: list[Failure] = []
+    gate.look(
+        limits=intent.fleet.budget,
+        users=found.users,
+        size=found.size,
+        foreseen=found.judgement.wanted,
+        settled=(),
+    )
 
     async def do(desired: DesiredApp) -> None:
         watcher.begun(desired.name)
@@ -58,7 +69,9 @@ async def rollout(
                 desired,
                 values=intent.values(desired),
                 describe=describe,
-                choose=lambda plan: choose(desired, plan),
+                choose=lambda plan: gate.admit(choose(desired, plan)),
+                approved=gate.may_be_lost(desired.name),
+                heard=partial(gate.heard, desired.name),
             )
         except (FlyError, StepFailed) as error:
             failures.append(Failure(desired.name, str(error)))

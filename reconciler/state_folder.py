@@ -26,8 +26,24 @@ def folder_for(told: Path | None, environ: Mapping[str, str], installation: str)
     """What `--state` says, else a folder for the installation below `$XDG_STATE_HOME` or `~/.local/state`."""
     if told is not None:
         return told
+    return _base(environ) / installation
+
+
+def _base(environ: Mapping[str, str]) -> Path:
     home = environ.get("XDG_STATE_HOME", "").strip()
-    return (Path(home) if home else Path.home() / ".local" / "state") / "reconciler" / installation
+    return (Path(home) if home else Path.home() / ".local" / "state") / "reconciler"
+
+
+def found_folder(told: Path | None, environ: Mapping[str, str]) -> Path:
+    """What `--state` says, else the one folder that holds a record. Raises LedgerError."""
+    if told is not None:
+        return told
+    base = _base(environ)
+    found = sorted(path.parent for path in base.glob(f"*/{FILE}"))
+    if len(found) != 1:
+        why = "has no record" if not found else f"has records of {', '.join(path.name for path in found)}"
+        raise LedgerError(f"{base} {why}; give --state as the reconciler that works was given it")
+    return found[0]
 
 
 @contextlib.contextmanager
@@ -46,8 +62,13 @@ def working(folder: Path, installation: str, now: float) -> Iterator[Ledger]:
 
 
 @contextlib.contextmanager
-def beside(folder: Path, installation: str, now: float) -> Iterator[Ledger]:
-    """The record for whoever only lists and approves, also while another process works with it."""
+def beside(folder: Path, installation: str | None, now: float) -> Iterator[Ledger]:
+    """The record for whoever only lists and approves, also while another process works with it.
+
+    `installation` None: whichever it is.
+    """
+    if installation is None and not (folder / FILE).exists():
+        raise LedgerError(f"--state {folder}: there is no record; give the folder that the reconciler uses")
     _make(folder)
     with contextlib.closing(_database(folder, installation, now, is_working=False)) as database:
         yield Ledger(database)
@@ -65,7 +86,7 @@ def look(folder: Path, installation: str, now: float) -> Record | None:
         return None
 
 
-def _database(folder: Path, installation: str, now: float, *, is_working: bool) -> sqlite3.Connection:
+def _database(folder: Path, installation: str | None, now: float, *, is_working: bool) -> sqlite3.Connection:
     path = folder / FILE
     try:
         if path.exists() and path.stat().st_size:  # killed before it was made a record, it is empty
@@ -79,7 +100,7 @@ def _database(folder: Path, installation: str, now: float, *, is_working: bool) 
             _set_aside(path, fault, now)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         database = _connect(path)
-        create(database, installation)
+        create(database, installation or "")
     except (sqlite3.Error, OSError) as error:
         raise LedgerError(f"--state {folder}: {error}; it must be a folder that can be written to") from None
     return database
@@ -95,7 +116,7 @@ def _connect(path: Path, *, mode: str = "rw") -> sqlite3.Connection:
     return database
 
 
-def _fault(database: sqlite3.Connection, installation: str) -> str:
+def _fault(database: sqlite3.Connection, installation: str | None) -> str:
     """Why this database is not to be believed; empty: it is."""
     try:
         if database.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
@@ -104,7 +125,7 @@ def _fault(database: sqlite3.Connection, installation: str) -> str:
         if version != VERSION:
             return f"it was written by another version of this program ({version}, not {VERSION})"
         owners = {owner for (owner,) in database.execute("SELECT installation FROM owner")}
-        if owners != {installation}:
+        if installation is not None and owners != {installation}:
             return f"it is the record of installation {', '.join(sorted(owners)) or 'nobody'}"
         (health,) = database.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:

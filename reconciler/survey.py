@@ -4,19 +4,26 @@ Answers for reading everything that the documents name, and saying what could no
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from reconciler.core import fleet
+from reconciler.core.action import Class
 from reconciler.core.desired import DesiredApp
 from reconciler.core.fleet import Member
 from reconciler.core.fleet_plan import FleetPlan, Unread
-from reconciler.core.plan import AppPlan, in_sync
+from reconciler.core.guard import RESTED, Record, Standing
+from reconciler.core.item import may_be_lost
+from reconciler.core.judgement import Judgement, judge
+from reconciler.core.observed import ObservedFleet
+from reconciler.core.plan import in_sync, is_proven
 from reconciler.fly.client import FlyClient
 from reconciler.fly.errors import FlyError
 from reconciler.intent import Intent
 from reconciler.observe import observe_fleet
-from reconciler.reconcile import look
+from reconciler.reconcile import Seen, look
+
+NOT_JUDGED = Judgement()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,9 @@ class Survey:
     members: tuple[Member, ...]  # sorted by name, unclaimed ones too
     silent_regions: tuple[str, ...]  # did not answer; machines there are missing here
     missing_secrets: tuple[tuple[str, str], ...] = ()  # (name, why there is no value of it here)
+    judgement: Judgement = NOT_JUDGED
+    users: frozenset[str] = frozenset()  # who has an app of ours
+    size: int = 0  # users with a document or an app
 
     @property
     def is_whole(self) -> bool:
@@ -35,17 +45,25 @@ class Survey:
 
 
 async def survey(
-    fly: FlyClient, intent: Intent, *, workers: int = 8, only: Container[str] | None = None
+    fly: FlyClient,
+    intent: Intent,
+    *,
+    workers: int = 8,
+    only: Container[str] | None = None,
+    record: Record = RESTED,
+    approvals: Collection[str] = (),
 ) -> Survey:
     """Read the organisation once, and whole each app that does not agree with its document.
 
-    `only`: document names; the others are neither looked at nor counted. Raises FlyError when the
-    organisation itself cannot be read; an app that cannot is among the unread.
+    `only`: document names; the others are neither looked at nor counted. `record`: what is known of the last
+    hour; `approvals`: batches that somebody approves with this. The first apply of an empty fleet is shown as
+    if somebody had said yes. Raises FlyError when the organisation itself cannot be read; an app that cannot
+    is among the unread.
     """
     wanted = [app for name, app in intent.apps.items() if only is None or name in only]
     observed = await observe_fleet(fly, intent.fleet.org)
     members: list[Member] = []
-    plans: list[AppPlan] = []
+    seen: dict[str, Seen] = {}
     unread: list[Unread] = []
     differing: list[DesiredApp] = []
     for desired in wanted:
@@ -54,27 +72,44 @@ async def survey(
         if not in_sync(desired, listed, rows):
             differing.append(desired)
     by_name = {member.name: member for member in members}
+    unclaimed = fleet.unclaimed(intent.specs, observed, last_hosts=intent.last_hosts)
+    users = frozenset(_there(intent, observed)) | {member.name for member in unclaimed}
+    size = len(intent.apps) + len(unclaimed)
+    unclaimed = tuple(member for member in unclaimed if only is None or member.name in only)
 
-    async def read(desired: DesiredApp) -> None:
+    async def read(desired: DesiredApp, may_be_lost: Collection[str] = ()) -> None:
         try:
-            seen = await look(fly, desired)
+            seen[desired.name] = await look(fly, desired, approved=may_be_lost)
         except FlyError as error:
             unread.append(Unread(desired.name, str(error)))
             by_name[desired.name] = fleet.failing(
                 by_name[desired.name], reason=type(error).__name__, message=str(error), retries=False
             )
-        else:
-            plans.append(seen.plan)
-            by_name[desired.name] = fleet.from_reading(desired, seen.observed, seen.plan)
 
-    await each(differing, read, workers=workers)
-    unclaimed = [
-        member
-        for member in fleet.unclaimed(intent.specs, observed, last_hosts=intent.last_hosts)
-        if only is None or member.name in only
-    ]
+    def judged() -> Judgement:
+        standing = Standing(
+            now=fly.now(),
+            limits=intent.fleet.budget,
+            users=users,
+            size=size,
+            record=record,
+            is_first_approved=True,
+        )
+        return judge([one.plan for one in seen.values()], standing, approvals=approvals)
+
+    await each(differing, lambda app: read(app, may_be_lost(record.approved, app.name)), workers=workers)
+    judgement = judged()
+    if loses := {item.user for item in judgement.approved if item.klass is Class.DATA_LOSS}:
+        approved = record.approved | judgement.approved
+        again = [app for app in differing if app.name in loses]
+        await each(again, lambda app: read(app, may_be_lost(approved, app.name)), workers=workers)
+        record = replace(record, approved=approved)
+        judgement = replace(judged(), agreed=judgement.agreed)
+    for app in judgement.plans:
+        found = seen[app.name]
+        by_name[app.name] = fleet.from_reading(found.desired, found.observed, app)
     plan = FleetPlan(
-        apps=tuple(sorted(plans, key=lambda app: app.name)),
+        apps=judgement.plans,
         in_sync=len(wanted) - len(differing),
         unclaimed=tuple(member.name for member in unclaimed),
         unread=tuple(sorted(unread)),
@@ -86,7 +121,17 @@ async def survey(
     )
     everybody = sorted((*by_name.values(), *unclaimed), key=lambda member: member.name)
     missing = tuple(sorted(intent.missing_secrets.items()))
-    return Survey(plan, tuple(everybody), observed.error_regions, missing)
+    return Survey(
+        plan, tuple(everybody), observed.error_regions, missing, judgement=judgement, users=users, size=size
+    )
+
+
+def _there(intent: Intent, observed: ObservedFleet) -> Iterator[str]:
+    """Names whose app is there and theirs."""
+    for name, desired in intent.apps.items():
+        listed = observed.apps.get(desired.app_name)
+        if listed is not None and is_proven(desired, listed, observed.rows.get(desired.app_name, ())):
+            yield name
 
 
 async def each(

@@ -69,10 +69,13 @@ LAW = (
         "reconciler.resumption",
         (*INTENT, "reconciler.config", "reconciler.plan_file", "reconciler.report", "reconciler.survey"),
     ),
-    Layer("reconciler.rollout", (*PASS, *INTENT, "reconciler.reconcile", "reconciler.survey")),
+    Layer(
+        "reconciler.rollout",
+        (*PASS, *INTENT, "reconciler.reconcile", "reconciler.survey", "reconciler.gate", "reconciler.ledger"),
+    ),
     Layer("reconciler.ledger", (CORE,), NOTHING),
     Layer("reconciler.state_folder", (CORE, "reconciler.ledger"), frozenset({"structlog"})),
-    Layer("reconciler.gate", (CORE, "reconciler.ledger"), frozenset({"structlog"})),
+    Layer("reconciler.gate", (*VERB, "reconciler.ledger"), frozenset({"structlog"})),
     Layer("reconciler.lookout", (*PASS, *INTENT, "reconciler.census")),
     Layer("reconciler.loop", (*PASS, *LOOP)),
     Layer(

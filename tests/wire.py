@@ -6,6 +6,7 @@ may sleep. What a program must say or do is its tests' matter.
 
 import asyncio
 import contextlib
+import hashlib
 import inspect
 import os
 import re
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +28,8 @@ PYTHON = sys.executable
 POLL_S = 0.03
 GRACE_S = 5  # from SIGTERM to SIGKILL when a block ends
 KEPT_FROM_THE_CALLER = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "SSL_CERT_FILE", "SYSTEMROOT")
+
+_STATES = tempfile.TemporaryDirectory(prefix="reconciler-states-")  # gone with this process
 
 T = TypeVar("T")
 
@@ -172,7 +176,19 @@ def free_port() -> int:
 def clean_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The caller's environment without its tokens and settings, plus `extra`."""
     kept = {name: os.environ[name] for name in KEPT_FROM_THE_CALLER if name in os.environ}
-    return {**kept, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", **(extra or {})}
+    return {
+        **kept,
+        "PYTHONUNBUFFERED": "1",
+        "NO_COLOR": "1",
+        "XDG_STATE_HOME": str(_state_home()),
+        **(extra or {}),
+    }
+
+
+def _state_home() -> Path:
+    """Where the programs of this test keep their records, and those of no other test do."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+    return Path(_STATES.name) / hashlib.sha256(test.encode()).hexdigest()[:16]
 
 
 def family(pid: int) -> frozenset[int]:

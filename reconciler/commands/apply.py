@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +14,10 @@ from reconciler.commands.opening import Given, open_session, verdict
 from reconciler.config import ConfigError, read_root_key
 from reconciler.core.saved_plan import SavedPlan
 from reconciler.exit import Exit
-from reconciler.flags import Workers, Yes, takes_options
+from reconciler.flags import Approve, State, Workers, Yes, takes_options
 from reconciler.fly.client import FlyClient
+from reconciler.gate import Gate
+from reconciler.ledger import Ledger
 from reconciler.report.progress import watching
 from reconciler.report.text import plan_lines
 from reconciler.report.wording import count
@@ -22,6 +25,7 @@ from reconciler.resumption import Resumption, check
 from reconciler.rollout import Failure, rollout
 from reconciler.run import describe
 from reconciler.session import Options, Session
+from reconciler.state_folder import folder_for, working
 from reconciler.survey import Survey, survey
 
 
@@ -37,6 +41,8 @@ def apply(
             metavar="SPECS", help="Of a saved plan: where its documents are now.", show_default=False
         ),
     ] = None,
+    state: State = None,
+    approvals: Approve = None,
     workers: Workers = 8,
 ) -> int:
     """Make Fly as the documents say, once; asks first. Or do what a saved plan says, and nothing else."""
@@ -49,11 +55,16 @@ def apply(
         raise ConfigError(
             "apply needs --yes when nobody can be asked; see first what `reconciler plan` shows"
         )
-    if saved is None or session.root_key is None:
-        return asyncio.run(_apply(context.obj, session, workers, yes=yes, resumption=None))
-    check(saved, session.intent, options.specs)
-    resumption = Resumption(saved, session.root_key)
-    return asyncio.run(_apply(context.obj, session, workers, yes=True, resumption=resumption))
+    resumption = None
+    if saved is not None and session.root_key is not None:
+        check(saved, session.intent, options.specs)
+        resumption = Resumption(saved, session.root_key)
+        yes = True
+    installation = session.intent.fleet.installation
+    folder = folder_for(state, context.obj.environment.offered, installation)
+    with working(folder, installation, time.time()) as ledger:
+        work = _Work(context.obj, session, ledger, workers, frozenset(approvals or ()), resumption)
+        return asyncio.run(_apply(work, yes=yes))
 
 
 def _saved(given: Given, options: Options, documents: Path | None) -> SavedPlan | None:
@@ -66,12 +77,21 @@ def _saved(given: Given, options: Options, documents: Path | None) -> SavedPlan 
     return None
 
 
-async def _apply(
-    given: Given, session: Session, workers: int, *, yes: bool, resumption: Resumption | None
-) -> Exit:
-    intent = session.intent
-    async with session.fly() as fly:
-        found = await survey(fly, intent, workers=workers)
+@dataclass(frozen=True, slots=True)
+class _Work:
+    given: Given
+    session: Session
+    ledger: Ledger
+    workers: int
+    approvals: frozenset[str]
+    resumption: Resumption | None
+
+
+async def _apply(work: _Work, *, yes: bool) -> Exit:
+    intent, resumption = work.session.intent, work.resumption
+    async with work.session.fly() as fly:
+        found = await _survey(work, fly)
+        _check_approvals(work.approvals, found)
         if resumption is not None:
             found = resumption.begin(found, intent.apps)
         terminal.show(plan_lines(found))
@@ -79,35 +99,50 @@ async def _apply(
             return _refused(resumption, verdict(found))
         if not yes:
             typer.confirm("Apply?", abort=True)
-        failures = await _roll_out(given, session, fly, found, workers=workers, resumption=resumption)
+        failures = await _roll_out(work, fly, found)
         for failure in failures:
             terminal.error(f"{failure.name}: {failure.message}")
-        after = await survey(fly, intent, workers=workers)
+        after = await _survey(work, fly)
         terminal.show(plan_lines(after))
         return Exit.ERROR if failures else _refused(resumption, verdict(after))
 
 
-async def _roll_out(
-    given: Given,
-    session: Session,
-    fly: FlyClient,
-    found: Survey,
-    *,
-    workers: int,
-    resumption: Resumption | None,
-) -> tuple[Failure, ...]:
+async def _survey(work: _Work, fly: FlyClient) -> Survey:
+    """A look at the fleet; what it holds is listed for approval."""
+    record = work.ledger.record(fly.now())
+    found = await survey(
+        fly, work.session.intent, workers=work.workers, record=record, approvals=work.approvals
+    )
+    work.ledger.hold(found.judgement.batches, fly.now())
+    return found
+
+
+def _check_approvals(approvals: frozenset[str], found: Survey) -> None:
+    """Raises ConfigError when a batch is approved that is not what would be done now."""
+    held = {batch.id for batch in found.judgement.batches}
+    unknown = sorted(approvals - {each.id for each in found.judgement.agreed})
+    if unknown:
+        known = f"held are {', '.join(sorted(held))}" if held else "nothing is held"
+        raise ConfigError(f"--approve {unknown[0]}: the plan has no such batch now; {known}")
+
+
+async def _roll_out(work: _Work, fly: FlyClient, found: Survey) -> tuple[Failure, ...]:
+    session, resumption = work.session, work.resumption
+    work.ledger.approve(found.judgement.approved, fly.now())
     total = sum(bool(app.actions) for app in found.plan.apps)
     began = asyncio.get_running_loop().time()
     with watching(total, sys.stderr, lambda: 0) as watcher:
         # Inside, stderr is the one above the live line.
-        logs.configure(logs.Form.READABLE, debug=given.debug, warnings_only=not given.debug)
+        debug = work.given.debug
+        logs.configure(logs.Form.READABLE, debug=debug, warnings_only=not debug)
         failures = await rollout(
             fly,
             session.intent,
             found,
             describe=describe(session.intent),
-            workers=workers,
+            workers=work.workers,
             watcher=watcher,
+            gate=Gate(work.ledger, wall=fly.now, is_first_approved=True),
             choose=resumption.choose if resumption else lambda _, plan: plan,
         )
     took_s = asyncio.get_running_loop().time() - began

@@ -1,13 +1,17 @@
 """What most commands begin with: the documents read, the session checked, the fleet looked at."""
 
+import contextlib
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import typer
 
-from reconciler import terminal
+from reconciler import state_folder, terminal
 from reconciler.config import Environment
+from reconciler.core.guard import RESTED
 from reconciler.exit import Exit
+from reconciler.ledger import LedgerError
 from reconciler.session import Options, Session, begin, read_source
 from reconciler.survey import Survey, survey
 
@@ -29,10 +33,26 @@ def open_session(context: typer.Context, options: Options, *, are_problems_told:
     return begin(options, given.environment, source=source, specs=specs)
 
 
-async def look(session: Session, workers: int, *, only: Container[str] | None = None) -> Survey:
-    """The fleet, or only some of its users, read once. Raises FlyError."""
+async def look(
+    session: Session, workers: int, *, only: Container[str] | None = None, folder: Path | None = None
+) -> Survey:
+    """The fleet, or only some of its users, read once. Raises FlyError.
+
+    `folder`: where the record of budgets and approvals may be; without one whole budgets are assumed. What is
+    held is listed there for approval.
+    """
+    installation = session.intent.fleet.installation
     async with session.fly() as fly:
-        return await survey(fly, session.intent, workers=workers, only=only)
+        known = state_folder.look(folder, installation, fly.now()) if folder else None
+        record = RESTED if known is None else replace(known, buckets=known.buckets or RESTED.buckets)
+        found = await survey(fly, session.intent, workers=workers, only=only, record=record)
+        if folder and found.judgement.batches:
+            with (
+                contextlib.suppress(LedgerError),
+                state_folder.beside(folder, installation, fly.now()) as ledger,
+            ):
+                ledger.hold(found.judgement.batches, fly.now(), are_all=False)
+        return found
 
 
 def verdict(found: Survey) -> Exit:

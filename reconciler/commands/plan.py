@@ -12,13 +12,14 @@ from reconciler import plan_file, terminal
 from reconciler.commands.opening import look, open_session, verdict
 from reconciler.config import ConfigError
 from reconciler.exit import Exit
-from reconciler.flags import Workers, takes_options
+from reconciler.flags import State, Workers, takes_options
 from reconciler.report.document import survey_json
 from reconciler.report.markdown import plan_markdown
 from reconciler.report.text import Detail, plan_lines
 from reconciler.resumption import saved
 from reconciler.revision import documents_at
 from reconciler.session import Options, Session, read_source
+from reconciler.state_folder import folder_for
 
 
 class Form(StrEnum):
@@ -55,6 +56,7 @@ def plan(
         Path | None,
         typer.Option("--out", metavar="FILE", help="Save it, for `apply FILE`.", show_default=False),
     ] = None,
+    state: State = None,
     workers: Workers = 8,
 ) -> int:
     """Show what it would take to make Fly as the documents say; changes nothing."""
@@ -66,7 +68,8 @@ def plan(
             "--out seals the plan with the root key: set RECONCILER_ROOT_KEY or --root-key-file"
         )
     only = None if changed_since is None else _changed_since(session, options, changed_since)
-    found = asyncio.run(look(session, workers, only=only))
+    folder = folder_for(state, context.obj.environment.offered, session.intent.fleet.installation)
+    found = asyncio.run(look(session, workers, only=only, folder=folder))
     if out is not None and session.root_key is not None:
         plan_file.write(out, saved(found, session.intent, session.root_key, options.specs), session.root_key)
     match form:
