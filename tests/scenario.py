@@ -365,10 +365,12 @@ TIMINGS = Timings()
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What users had when an act began: volume ids by app, and of those the ones that may be lost."""
+    """What users had when an act began: ids of volumes by app, of machines, of volumes that may be lost."""
 
     volumes: Mapping[str, frozenset[str]]
     approved: frozenset[str]
+    machines: frozenset[str]
+    deleted: frozenset[str]  # volumes that were gone already
 
 
 def holdings(act: Act, world: World) -> Holdings:
@@ -377,7 +379,23 @@ def holdings(act: Act, world: World) -> Holdings:
     return Holdings(
         {app: frozenset(volume.id for volume in volumes) for app, volumes in there.items()},
         frozenset(v.id for app, volumes in there.items() for v in volumes if (app, v.name) in given_up),
+        frozenset(machine.id for app in world.apps.values() for machine in app.machines.values()),
+        frozenset(
+            v.id for app in world.apps.values() for v in app.volumes.values() if v.deleted_at is not None
+        ),
     )
+
+
+def in_vain(world: World, before: Holdings) -> list[str]:
+    """What was made since and is not there any more: made twice, and cleared away. One line each."""
+    found = []
+    for app in world.apps.values():
+        made = app.machines.keys() - before.machines - {machine.id for machine in app.living()}
+        found += [f"{app.name}: machine {each} was made in vain" for each in sorted(made)]
+        gone = {volume.id for volume in app.volumes.values() if volume.deleted_at is not None}
+        twice = gone - before.volumes.get(app.name, frozenset()) - before.deleted
+        found += [f"{app.name}: volume {each} was made in vain" for each in sorted(twice)]
+    return found
 
 
 def wrongs(act: Act, world: World, before: Holdings) -> list[str]:

@@ -90,7 +90,7 @@ async def test_broken_off_at_any_call_it_ends_as_wanted(
             await live_and_die(act, wire, before.approved)
             await scenario.life(act, Wire(box), approved=before.approved)
             await scenario.at_rest(box.world)
-            wrongs = scenario.wrongs(act, box.world, before)
+            wrongs = scenario.wrongs(act, box.world, before) + scenario.in_vain(box.world, before)
             found += [f"call {nth} ({wire.calls[nth - 1]}): {wrong}" for wrong in wrongs]
     assert found == []
     matrix_report.count(pytestconfig, f"crashes, {when.value}", len(whole.calls))
