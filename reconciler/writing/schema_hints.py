@@ -28,10 +28,19 @@ def _last(annotated: Any, kind: type = AfterValidator) -> Check:
     return check
 
 
+def _item(annotated: Any) -> Any:
+    """What a list holds."""
+    return get_args(get_args(annotated)[0])[0]
+
+
 HINTS: Mapping[Check, Mapping[str, Json]] = MappingProxyType(
     {
         _last(scalar.Unique): {"uniqueItems": True},
         _last(scalar.Region): {"$comment": "region", "enum": sorted(scalar.REGIONS)},
+        _last(_item(replay_spec.RegionChoice)): {
+            "$comment": "region or alias",
+            "enum": sorted(scalar.REGIONS | replay_spec.ALIASES),
+        },
         _last(scalar.Host): {
             "$comment": "host",
             "pattern": rf"^{_LABEL}(\.{_LABEL})*$",
@@ -58,12 +67,29 @@ HINTS: Mapping[Check, Mapping[str, Json]] = MappingProxyType(
 )
 LISTED = _last(replay_spec.RegionChoice, BeforeValidator)  # Fly's comma list
 
-_ONE_SOURCE = {"minProperties": 1, "maxProperties": 1}
+
+def _one_of(*fields: str) -> Mapping[str, Json]:
+    return {"oneOf": [{"required": field.split()} for field in fields]}
+
+
+_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:.]+([Zz]|[+-][0-9]{2}:?[0-9]{2})$"
 EXTRA: Mapping[tuple[str, str | None], Mapping[str, Json]] = MappingProxyType(
     {  # what belongs to a definition, or to one field of it
-        ("SecretFrom", None): _ONE_SOURCE,
+        ("SecretFrom", None): {"minProperties": 1, "maxProperties": 1},
+        ("SecretFrom", "age"): {"pattern": r"^\s*-----BEGIN AGE ENCRYPTED FILE-----"},
         ("LimitSpec", None): {"anyOf": [{"required": ["max_count"]}, {"required": ["max_percent"]}]},
         ("DeploySpec", "max_unavailable"): {"exclusiveMinimum": 0},
+        ("PauseSpec", "until"): {"pattern": _MOMENT},
+        ("ServicePort", None): _one_of("port", "start_port end_port"),
+        ("File", None): _one_of("raw_value", "secret_name", "image_config"),
+        ("RowsSpec", None): _one_of("rows", "csv", "jsonl"),
+        ("RowsSpec", "sha256"): {"pattern": "^[0-9a-f]{64}$"},
+        ("MountSpec", None): {
+            "dependencies": {
+                "extend_threshold_percent": ["add_size_gb"],
+                "add_size_gb": ["extend_threshold_percent"],
+            }
+        },
     }
 )
 
@@ -80,7 +106,8 @@ class Hinted(GenerateJsonSchema):
 
     def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:
         found = super().function_before_schema(schema)
-        return {"anyOf": [found, {"type": "string"}]} if schema["function"]["function"] is LISTED else found
+        listed = {"type": "string", "pattern": "^[a-z]+( *, *[a-z]+)*$"}
+        return {"anyOf": [found, listed]} if schema["function"]["function"] is LISTED else found
 
 
 def hint(check: Check) -> Mapping[str, Json]:

@@ -32,8 +32,7 @@ def patch(definitions: Definitions, name: str) -> str:
     definitions[made] = {}
     fields = {}
     for field, node in definitions[name].get("properties", {}).items():
-        laid_over = _model(definitions, node)
-        value = _to(patch, definitions, laid_over) if laid_over else _value(node)
+        value = _laid_over(definitions, node)
         about = {key: node[key] for key in _ABOUT if key in node}
         fields[field] = {**about, "anyOf": [value, NULL]} if value else dict(node)
     definitions[made] = {
@@ -72,7 +71,7 @@ def _filled_inside(definitions: Definitions, node: Json) -> Json:
     if node.get("type") == "array":
         kept = {key: value for key, value in node.items() if key != "uniqueItems"}
         return {**kept, "items": _filled(definitions, node["items"])}
-    if isinstance(node.get("additionalProperties"), dict):
+    if _has_names(node):
         return {**node, "additionalProperties": _filled(definitions, node["additionalProperties"])}
     return node
 
@@ -85,6 +84,23 @@ def _or_column(node: Json) -> Json:
             COLUMN,
         ],
     }
+
+
+def _laid_over(definitions: Definitions, node: Json) -> Json:
+    """What a patch may say at a place, besides null; None where the place takes null already."""
+    model = _model(definitions, node)
+    if model:
+        return _to(patch, definitions, model)
+    named = next((each for each in (node, *node.get("anyOf", ())) if _has_names(each)), None)
+    if named is None:
+        return _value(node)
+    member = _laid_over(definitions, named["additionalProperties"]) or named["additionalProperties"]
+    return {"type": "object", "additionalProperties": {"anyOf": [member, NULL]}}
+
+
+def _has_names(node: Json) -> bool:
+    """A mapping of names that people choose."""
+    return isinstance(node.get("additionalProperties"), dict)
 
 
 def _model(definitions: Definitions, node: Json) -> str:
