@@ -112,6 +112,16 @@ def notes(apps: Iterable[AppPlan]) -> tuple[Told, ...]:
     return _told_by((app.name, note.reason, note.message) for app in apps for note in app.notes)
 
 
+def by_hand(apps: Iterable[AppPlan]) -> tuple[Told, ...]:
+    """What somebody changed past the documents, alike changes together; what a note says already apart."""
+    return _told_by(
+        (app.name, line, line)
+        for app in apps
+        for line in app.changed_by_hand
+        if not any(note.reason == "Drifted" for note in app.notes)
+    )
+
+
 def waiting(apps: Iterable[AppPlan]) -> tuple[Told, ...]:
     """What is waited for, alike ones together: the most frequent first."""
     return _told_by((app.name, line, line) for app in apps for line in app.waiting)

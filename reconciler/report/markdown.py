@@ -18,6 +18,7 @@ from reconciler.report.wording import (
     losses,
     names,
     remarks,
+    shortened,
     summary,
     weight,
 )
@@ -46,6 +47,9 @@ def plan_markdown(found: Survey, *, room: int = ROOM) -> str:
     page.fill((f"- {code(line)}\n" for line in remarks(found)), SHARE["gap"], "remark", before="\n")
     by_name = {app.name: app for app in plan.apps}
     page.groups(grouping.group(plan.apps), by_name)
+    by_hand = grouping.by_hand(plan.apps)
+    lines = (f"- {code(f'{shortened(told.reason)}  {names(told.users)}')}\n" for told in by_hand)
+    page.fill(lines, 1, "change", before="\n**Changed by hand**\n\n")
     waiting = grouping.waiting(plan.apps)
     lines = (f"- {code(f'{told.reason}  {names(told.users)}')}\n" for told in waiting)
     page.fill(lines, 1, "thing waited for", before="\n**Waiting for Fly**\n\n")

@@ -23,6 +23,7 @@ from reconciler.report.wording import (
     of_app,
     remarks,
     safe,
+    shortened,
     summary,
     weight,
 )
@@ -80,6 +81,10 @@ def _grouped(apps: tuple[AppPlan, ...]) -> _Lines:
     groups = grouping.group(apps)
     yield from _spaced(line for one in groups for line in _group(one))
     yield from _spaced(line for told in grouping.holds(apps) for line in _told("! held", told, "red"))
+    by_hand = grouping.by_hand(apps)
+    yield from _spaced(
+        (f"i changed by hand: {shortened(one.reason)}  {names(one.users)}", "yellow") for one in by_hand
+    )
     waiting = grouping.waiting(apps)
     yield from _spaced((f"… {told.reason}  {names(told.users)}", "cyan") for told in waiting)
     yield from _spaced(line for told in grouping.notes(apps) for line in _told("i note", told, "dim"))
@@ -128,6 +133,7 @@ def _app(app: AppPlan) -> _Lines:
         yield f"  {SIGNS[action.klass]} {first}", STYLES[action.klass]
         yield from ((f"  {field}", STYLES[action.klass]) for field in fields)
     yield from ((f"  ! held {hold.reason}: {hold.message}", "red") for hold in app.holds)
+    yield from ((f"  i changed by hand: {line}", "yellow") for line in app.changed_by_hand)
     yield from ((f"  … waiting: {line}", "cyan") for line in app.waiting)
     yield from ((f"  i note {note.reason}: {note.message}", "dim") for note in app.notes)
 

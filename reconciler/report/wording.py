@@ -70,15 +70,19 @@ def summary(plan: FleetPlan) -> str:
 def weight(plan: FleetPlan) -> str:
     """What carrying it out comes to; empty when nothing is to be done."""
     actions = [action for app in plan.apps for action in app.actions]
-    down = {(action.app_name, subject_of(action)) for action in actions if action.klass is Class.RESTART}
     lost = sum(loss.approved for app in plan.apps for loss in app.losses)
     parts = [
-        f"{count(len(down), 'machine')} of {count(len({app for app, _ in down}), 'user')} restarted"
-        if down
-        else "",
+        _machines(actions, Class.RESTART, "restarted"),
+        _machines(actions, Class.REPLACE, "made anew"),
         f"{count(lost, 'volume')} lost" if lost else "",
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _machines(actions: Sequence[Action], klass: Class, what: str) -> str:
+    found = {(action.app_name, subject_of(action)) for action in actions if action.klass is klass}
+    users = len({app for app, _ in found})
+    return f"{count(len(found), 'machine')} of {count(users, 'user')} {what}" if found else ""
 
 
 def losses(plan: FleetPlan) -> Iterator[str]:

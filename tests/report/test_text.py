@@ -72,6 +72,16 @@ def test_restarts_are_counted_in_machines() -> None:
     assert "[restart, 3 times]" in shown(found)[-1]
 
 
+def test_what_was_changed_by_hand_is_named() -> None:
+    """The field and both values, once for all to whom the same was done; not again where a note says it."""
+    line = "web-0: image: studio:1 → studio:9"
+    noted = Note("web-0", "Drifted", "left so by drift: warn")
+    apps = [updating(name, changed_by_hand=(line,)) for name in ("alice", "bob")]
+    apps.append(updating("carol", changed_by_hand=(line,), notes=(noted,)))
+    lines = [each for each in shown(survey_of(*apps)) if "by hand" in each]
+    assert lines == ["i changed by hand: web-0: image: studio:1 → studio:9  alice, bob"]
+
+
 def test_every_volume_that_would_be_lost_has_a_red_line_of_its_own() -> None:
     """Ten thousand other changes hide none of them, and neither does --summary."""
     found = survey_of(*many(50), losing("zoe"), losing("yan", approved=True))
