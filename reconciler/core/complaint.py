@@ -15,6 +15,8 @@ from reconciler.core.problem import PRIVATE, Problem, did_you_mean, one_of, quot
 from reconciler.core.refused_field import REFUSED
 from reconciler.core.scalar import FindingError
 
+MOST_COMPLAINTS = 100  # about one document; nobody reads more
+
 _EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -51,7 +53,11 @@ def complaints(
     only_unknown_fields: bool = False,
 ) -> Iterator[Problem]:
     """One problem for each error; `below` is where in the document the validated value stands."""
-    for detail in error.errors(include_url=False):
+    for number, detail in enumerate(error.errors(include_url=False)):
+        if number == MOST_COMPLAINTS:
+            rest = f"{error.error_count() - number} more problems like these are not shown"
+            yield document.problem(below, rest, code="more-problems")
+            return
         if only_unknown_fields and detail["type"] != "extra_forbidden":
             continue
         if detail["type"] == "too_short" and detail["input"]:

@@ -19,6 +19,7 @@ Json = Any
 Path = tuple[str | int, ...]
 
 DEEPEST = 64  # nested collections; real specs have about ten
+MOST_VALUES = 200_000  # of one document; a large one costs a hundred times its text in memory
 LONGEST_NUMBER = 40  # characters; Python would spend quadratic time on a number of a megabyte
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where it is there: seven times faster
@@ -126,7 +127,9 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
 def _says_nothing(piece: str) -> bool:
     """Only blank lines, comments, directives and end markers; stops at the first line that says more."""
     return all(
-        not line.strip() or line.lstrip().startswith("#") or line.startswith(("%YAML ", "%TAG ", "..."))
+        line.rstrip() in ("", "---")
+        or line.lstrip().startswith("#")
+        or line.startswith(("%YAML ", "%TAG ", "..."))
         for line in piece.split("\n")
     )
 
@@ -147,6 +150,7 @@ class _Composer:
         self._places = places
         self._open: list[_Collection] = []
         self._root: Json = None
+        self._values = 0
         self.problems: list[Problem] = []
 
     def compose(self, piece: str) -> Json:
@@ -208,6 +212,13 @@ class _Composer:
         self._complain(event, message, "yaml-anchor")
 
     def _put(self, event: Any, value: Json) -> None:
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise _refusal(
+                event,
+                f"a document holds at most {MOST_VALUES} values; a UserAppSet takes more rows from a file",
+                "yaml-too-large",
+            )
         if not self._open:
             self._root = value
         else:
@@ -241,7 +252,11 @@ class _Composer:
         if not event.implicit[0]:
             return raw  # quoted, or a block of text
         value = core_scalar(raw)
-        if isinstance(value, str) and raw[:1] in _NUMBER_BEGINS and (_INT.fullmatch(raw) or _FLOAT.fullmatch(raw)):
+        if (
+            isinstance(value, str)
+            and raw[:1] in _NUMBER_BEGINS
+            and (_INT.fullmatch(raw) or _FLOAT.fullmatch(raw))
+        ):
             self._complain(
                 event,
                 "the number is too large; if it is text, put it in quotes",

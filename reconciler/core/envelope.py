@@ -3,6 +3,7 @@
 Answers for kind, name and fields. What documents say about each other is `reference`'s.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from reconciler.core.problem import Problem, did_you_mean, one_of, quote
 
 Json = Any
 
+MOST_PROBLEMS = 1_000  # of one file
 _IDENTITY = ("kind", "metadata", "metadata.name")
 
 
@@ -52,13 +54,18 @@ def read(file: str, text: str, *, env_prefix: str) -> Reading:
     broken: list[Broken] = []
     lost: list[Lost] = []
     problems: list[Problem] = []
+    untold = 0
     for document, found in documents(file, text):
-        problems += found
+        has_room = len(problems) < MOST_PROBLEMS
+        if has_room:
+            problems += found
         if isinstance(document, Lost):
             lost.append(document)
+            untold += not has_room
             continue
         result, complained = check(document, env_prefix) if not found else (_salvage(document, found), ())
-        problems += complained
+        if has_room:
+            problems += complained  # only now are they worded and their places looked up
         match result:
             case Held():
                 held.append(result)
@@ -66,10 +73,14 @@ def read(file: str, text: str, *, env_prefix: str) -> Reading:
                 broken.append(result)
             case Lost():
                 lost.append(result)
+        untold += not (has_room or isinstance(result, Held))
+    if untold:
+        message = f"the problems of {untold} more documents are not shown"
+        problems.append(Problem(file, None, None, "", message, "more-problems"))
     return Reading(tuple(held), tuple(broken), tuple(lost), tuple(problems))
 
 
-def check(document: Document, env_prefix: str) -> tuple[Held | Broken | Lost, tuple[Problem, ...]]:
+def check(document: Document, env_prefix: str) -> tuple[Held | Broken | Lost, Iterable[Problem]]:
     """One document by itself, and what is wrong with it."""
     value = document.value
     if not isinstance(value, dict):
@@ -97,7 +108,7 @@ def check(document: Document, env_prefix: str) -> tuple[Held | Broken | Lost, tu
     try:
         envelope = KINDS[kind].model_validate(value, context={"env_prefix": env_prefix})
     except ValidationError as error:
-        return _salvage(document), tuple(complaints(document, error, KINDS[kind]))
+        return _salvage(document), complaints(document, error, KINDS[kind])
     return Held(kind, envelope.metadata.name, envelope.spec, document), ()
 
 

@@ -51,6 +51,10 @@ FINDINGS: Mapping[str, Finding] = MappingProxyType(
         "yaml-too-deep": Finding(
             "No spec needs such depth, and programs that read it may fail.", "Take the nesting apart."
         ),
+        "yaml-too-large": Finding(
+            "Reading a document costs memory a hundred times its text.",
+            "Divide it into documents, or let a UserAppSet read its rows from a CSV or JSON Lines file.",
+        ),
         "yaml-number-too-large": Finding(
             "JSON, which carries it to Fly, cannot hold it exactly.",
             "Put it in quotes if it is text; otherwise correct it.",

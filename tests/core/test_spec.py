@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.complaint import fields_at
+from reconciler.core.document import MOST_VALUES
 from reconciler.core.finding import FINDINGS
 from reconciler.core.machine_config import MachineConfig
 from reconciler.core.spec import Specs, Unreadable, load
@@ -322,6 +323,35 @@ metadata: {{name: other}}
 spec: {{config: {{image: x, {field}}}}}
 """
     assert list(holds(text).machines) == ["other", "studio"]
+
+
+def test_a_file_of_mistakes_costs_little_and_says_how_many_it_keeps_to_itself() -> None:
+    """Beyond a thousand problems of a file, and a hundred of a document, the rest is only counted."""
+    bad = [sample.user(f"u{number}", more="  hoosts: []\n") for number in range(1_500)]
+    specs = load({"base.yaml": sample.BASE, "users.yaml": "---\n".join([*bad, sample.user("zoe")])})
+    assert len(specs.problems) == 1_001
+    assert str(specs.problems[0]) == (
+        "users.yaml: the problems of 500 more documents are not shown [more-problems]"
+    )
+    assert len(specs.broken) == 1_500
+    assert list(specs.users) == ["zoe"]
+    wide = sample.user(more="".join(f"  x{number}: 1\n" for number in range(300)))
+    told = [str(problem) for problem in load({"base.yaml": sample.BASE, "a.yaml": wide}).problems]
+    assert len(told) == 101
+    assert told[0] == "a.yaml:1:1: 200 more problems like these are not shown [more-problems]"
+
+
+def test_a_document_beyond_measure_is_refused_and_the_others_stand() -> None:
+    """One document of hundreds of thousands of values would cost gigabytes; it is one line instead."""
+    wide = "apiVersion: reconciler/v1alpha1\nkind: UserApp\nspec:\n" + "- a\n" * (MOST_VALUES + 1)
+    specs = load({"base.yaml": sample.BASE, "a.yaml": f"{wide}---\n{sample.user()}"})
+    (line,) = [str(problem) for problem in specs.problems]
+    assert line == (
+        f"a.yaml:{MOST_VALUES}:3: a document holds at most {MOST_VALUES} values; "
+        "a UserAppSet takes more rows from a file [yaml-too-large]"
+    )
+    assert list(specs.users) == ["alice"]
+    assert not specs.complete
 
 
 def test_problems_cannot_forge_lines() -> None:
