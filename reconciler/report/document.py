@@ -12,6 +12,18 @@ def survey_json(found: Survey) -> dict[str, Json]:
     """Values that json.dumps takes."""
     return {
         **to_json(found.plan),
+        "batches": [
+            {
+                "id": batch.id,
+                "reason": batch.reason,
+                "because": batch.because,
+                "items": [
+                    {"user": item.user, "app": item.app_name, "class": item.klass.value, "what": item.what}
+                    for item in batch.items
+                ],
+            }
+            for batch in found.judgement.batches
+        ],
         "silent_regions": list(found.silent_regions),
         "missing_secrets": [{"name": name, "why": why} for name, why in found.missing_secrets],
     }

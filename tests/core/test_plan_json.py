@@ -8,10 +8,11 @@ from typing import Any, get_args
 import pytest
 from jsonschema import Draft202012Validator
 
-from reconciler.core import action
-from reconciler.core.action import Action, CreateApp, CreateMachine, CreateVolume, SetSecrets
+from reconciler.core.action import Action, Class, CreateApp, CreateMachine, CreateVolume, SetSecrets
 from reconciler.core.fleet_plan import FleetPlan, Unread
 from reconciler.core.hold import Hold, Note
+from reconciler.core.item import Item, batch
+from reconciler.core.judgement import Judgement
 from reconciler.core.plan import AppPlan
 from reconciler.core.plan_json import FIELDS, VERSION, to_json
 from reconciler.report.document import survey_json
@@ -39,7 +40,10 @@ EVERYTHING = survey_of(
 def test_the_schema_is_one_and_the_plan_keeps_it() -> None:
     """What `plan --format json` prints is what docs/plan.schema.json promises, with no field beyond it."""
     Draft202012Validator.check_schema(SCHEMA)
-    found = replace(EVERYTHING, missing_secrets=(("API_KEY", "why"),))
+    held = batch(
+        "OverBudget", "2 creates over the budget", [Item("alice", "acme-alice", Class.CREATE, "app")]
+    )
+    found = replace(EVERYTHING, missing_secrets=(("API_KEY", "why"),), judgement=Judgement(batches=(held,)))
     for survey in (found, survey_of(), survey_of(creating("alice"))):
         Draft202012Validator(SCHEMA).validate(survey_json(survey))
 
@@ -63,7 +67,7 @@ def test_every_kind_and_class_of_action_is_in_the_schema() -> None:
     kinds = SCHEMA["$defs"]["kind"]["enum"]
     assert set(FIELDS) == set(kinds)
     assert KINDS.keys() <= FIELDS.keys()
-    assert SCHEMA["$defs"]["class"]["enum"] == [klass.value for klass in action.Class]
+    assert SCHEMA["$defs"]["class"]["enum"] == [klass.value for klass in Class]
     for kind, fields in FIELDS.items():
         known = KINDS.get(kind)
         assert known is None or set(fields) <= set(known.__dataclass_fields__)
