@@ -72,7 +72,12 @@ async def observe_app(
     if not _is_ours(app, secret_names, network=network, owner_label=owner_label):
         return ObservedApp(app_name=app_name, claim=Claim.FOREIGN)
     contents = await observe_contents(fly, app_name, claim=Claim.OURS, secret_names=secret_names)
-    return replace(contents, network=app.network)
+    return replace(
+        contents,
+        network=app.network,
+        machine_count=app.machine_count or 0,
+        volume_count=app.volume_count or 0,
+    )
 
 
 async def observe_contents(

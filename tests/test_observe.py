@@ -91,6 +91,7 @@ async def test_an_app_of_ours_is_read_whole() -> None:
         assert observed.secret_names == {"A"}
         assert observed.public_addresses == ("66.241.124.1",)
         assert observed.network == "acme1-alice"
+        assert (observed.machine_count, observed.volume_count) == (1, 1)
 
 
 async def test_snapshots_are_read_for_those_volumes_alone_that_are_asked_for() -> None:

@@ -107,6 +107,8 @@ class ObservedApp:
     secret_names: frozenset[str] = field(default_factory=frozenset)
     public_addresses: tuple[str, ...] = ()
     network: str = ""  # the app's own, whatever it proves
+    machine_count: int = 0  # as Fly counts them apart from the lists, which lag and may come back empty
+    volume_count: int = 0
     snapshots: Mapping[str, tuple[Snapshot, ...]] = field(
         default_factory=dict
     )  # by volume id; absent: not read

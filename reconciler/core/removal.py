@@ -41,6 +41,7 @@ class Removal:
     source_complete: bool
     source_why: str = ""  # what keeps it from being complete, in one line
     error_regions: tuple[str, ...] = ()
+    rows: frozenset[str] = field(default_factory=frozenset)  # ids of its machines in the organisation's list
     withdrawn_for_s: float | None  # since `is_withdrawn` was first read; None: it was not
     withdraw_s: float  # until every router must have heard: 10 s, or how long replays are cached
     approved: frozenset[str] = field(default_factory=frozenset)  # ids of volumes that may be lost
@@ -65,7 +66,11 @@ def plan_removal(removal: Removal, observed: ObservedApp, *, now: float) -> AppP
     )
     holds = [*_unproven(removal, observed), *_forbidden(removal, observed, now)]
     if observed.claim is Claim.OURS:
-        holds += [*_foreign_things(removal, observed), *_unapproved(removal, volumes)]
+        holds += [
+            *_unlisted(removal, observed, volumes),
+            *_foreign_things(removal, observed),
+            *_unapproved(removal, volumes),
+        ]
     if holds:
         return AppPlan(
             name=removal.name, app_name=removal.app_name, holds=tuple(sorted(holds)), losses=losses
@@ -116,6 +121,23 @@ def _forbidden(removal: Removal, observed: ObservedApp, now: float) -> Iterable[
     until = label.paused_until(observed.secret_names)
     if until is not None and until > now:
         yield _hold("Paused", f"app {removal.app_name} is paused until {moment.shown(until)}")
+
+
+def _unlisted(removal: Removal, observed: ObservedApp, volumes: list[ObservedVolume]) -> Iterable[Hold]:
+    """What something else than the app's own lists tells of: they lag, and an empty one proves nothing."""
+    seen = {machine.id for machine in (*observed.machines, *observed.gone)}
+    holders = {volume.attached_machine_id for volume in volumes if volume.attached_machine_id}
+    for machine in sorted((removal.rows | holders) - seen):
+        yield _hold("Unlisted", f"there is a machine {machine} in it, and the list of its machines lacks it")
+    listed = {volume.id for volume in observed.volumes}
+    for mounted in sorted({one.volume_id for one in _living(observed) if one.volume_id} - listed):
+        yield _hold("Unlisted", f"a machine mounts volume {mounted}, and the list of its volumes lacks it")
+    for what, counted, found in (
+        ("machines", observed.machine_count, len(observed.machines)),
+        ("volumes", observed.volume_count, len(volumes)),
+    ):
+        if counted > found:
+            yield _hold("Unlisted", f"Fly counts {counted} {what} in it, and their list shows {found}")
 
 
 def _foreign_things(removal: Removal, observed: ObservedApp) -> Iterable[Hold]:

@@ -28,6 +28,8 @@ class App(Answer):
     name: str
     network: Text = ""
     status: Text = ""
+    machine_count: int | None = None
+    volume_count: int | None = None
     organization: Organization = Organization()
 
 

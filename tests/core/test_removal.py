@@ -91,7 +91,7 @@ MISSING: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "a tenant wiped its marks": (
         "Stray",
         {},
-        {"machines": (found(DESIRED, DESIRED.machines[0], metadata={}),), "volumes": ()},
+        {"machines": (found(DESIRED, slot(), metadata={}),), "volumes": ()},
     ),
     "a machine says it is somebody else's": (
         "Stray",
@@ -114,6 +114,23 @@ MISSING: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {},
         {"machines": (replace(MACHINE, host_status="unreachable", config={}, submitted=None),)},
     ),
+    "its machines are not listed for once": ("Unlisted", {}, {"machines": ()}),
+    "nothing is listed, and the organisation lists a machine": (
+        "Unlisted",
+        {"rows": frozenset({MACHINE.id})},
+        {"machines": (), "volumes": ()},
+    ),
+    "nothing is listed, and Fly counts a machine": (
+        "Unlisted",
+        {},
+        {"machines": (), "volumes": (), "machine_count": 1},
+    ),
+    "nothing is listed, and Fly counts a volume": (
+        "Unlisted",
+        {},
+        {"machines": (), "volumes": (), "volume_count": 1},
+    ),
+    "its volumes are not listed for once": ("Unlisted", {}, {"volumes": ()}),
     "a volume of unknown origin": (
         "OrphanVolume",
         {"approved": frozenset({"vol_1", "vol_9"})},
@@ -175,7 +192,7 @@ def test_until_every_router_has_heard_nothing_is_done(heard_for_s: float | None)
 
 def test_a_machine_that_came_meanwhile_is_withdrawn_too() -> None:
     late = found(alice(slot("web-1")), slot("web-1"))
-    (step,) = plan_removal(removal(), alices(withdrawn(), late), now=NOW).actions
+    (step,) = plan_removal(removal(), alices(withdrawn(), late, volumes=(VOLUME,)), now=NOW).actions
     assert isinstance(step, WithdrawRoute)
     assert step.machines == ((late.id, "v1"),)
 
