@@ -21,6 +21,7 @@ from reconciler.core.policy import BudgetSpec
 from reconciler.fly.errors import FlyError
 from reconciler.ledger import Ledger
 
+LIST_AGAIN_S = 600.0  # what is held, so that it does not lapse meanwhile
 READ_AGAIN_S = 30.0  # the record: what is over an hour old leaves it
 
 log = structlog.get_logger()
@@ -43,6 +44,7 @@ class Gate:
         self._held: set[str] = set()
         self._paced: dict[str, None] = {}  # in the order of asking
         self._listed: tuple[str, ...] = ()  # batches, as the ledger has them
+        self._listed_at = 0.0
         self._record: tuple[float, Record] | None = None
         self._breaker = Breaker()
 
@@ -111,8 +113,7 @@ class Gate:
         """Who was held or paced and may go on now: somebody approved, or an allowance refilled."""
         if not (self._held or self._paced) or self._limits is None:
             return []
-        if self._ledger.has_moved():
-            self._record = None
+        self._record = None  # somebody may have approved
         verdict = self._decide(())
         free = [
             name
@@ -167,11 +168,12 @@ class Gate:
                 if users:
                     self._record = None
         listed = tuple(batch.id for batch in verdict.batches)
-        if listed != self._listed:
+        if listed != self._listed or not 0 <= standing.now - self._listed_at < LIST_AGAIN_S:
             self._ledger.hold(verdict.batches, standing.now)
-            self._listed = listed
             for batch in verdict.batches:
-                log.warning("batch.held", batch=batch.id, reason=batch.reason, because=batch.because)
+                if batch.id not in self._listed:
+                    log.warning("batch.held", batch=batch.id, reason=batch.reason, because=batch.because)
+            self._listed, self._listed_at = listed, standing.now
 
     def _wanted(self, name: str) -> tuple[Item, ...]:
         return self._planned.get(name, self._foreseen.get(name, ()))

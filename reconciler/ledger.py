@@ -57,7 +57,6 @@ class Ledger:
     def __init__(self, database: sqlite3.Connection) -> None:
         """`database` holds our tables, as `create` makes them."""
         self._database = database
-        self._data_version = self._version()
 
     def record(self, now: float) -> Record:
         """What is known of the last hour. Budgets refill from the first time that anybody asked."""
@@ -124,15 +123,6 @@ class Ledger:
                 "INSERT OR REPLACE INTO approved VALUES (?, ?, ?, ?, ?)",
                 [(*_columns(item), now + HOUR_S) for item in items],
             )
-
-    def has_moved(self) -> bool:
-        """Whether somebody else wrote since this was last asked: an approval, say."""
-        before, self._data_version = self._data_version, self._version()
-        return self._data_version != before
-
-    def _version(self) -> int:
-        with self._reading() as database:
-            return int(database.execute("PRAGMA data_version").fetchone()[0])
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

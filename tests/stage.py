@@ -86,16 +86,23 @@ def fleet_of(*names: str) -> dict[str, str | Unreadable]:
 
 
 class Line(httpx.AsyncBaseTransport):
-    """The network between us and Fly. `is_cut`: nothing gets through; `distort` may change an answer."""
+    """The network between us and Fly.
+
+    `is_cut`: nothing gets through; `refuse` may answer in Fly's place; `distort` may change an answer.
+    """
 
     def __init__(self, api: Any) -> None:
         self._inner = httpx.ASGITransport(app=api)
         self.is_cut = False
+        self.refuse: Callable[[httpx.Request], httpx.Response | None] = lambda _request: None
         self.distort: Callable[[httpx.Request, httpx.Response, Any], Any] = lambda _q, _a, body: body
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self.is_cut:
             raise httpx.ConnectError("connection refused", request=request)
+        refused = self.refuse(request)
+        if refused is not None:
+            return refused
         answer = await self._inner.handle_async_request(request)
         content = await answer.aread()
         if not content or answer.headers.get("content-type", "").partition(";")[0] != "application/json":
