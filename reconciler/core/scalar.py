@@ -180,7 +180,7 @@ AppNamePattern = Annotated[str, AfterValidator(_app_name_pattern)]
 def _region(value: str) -> str:
     if value not in REGIONS:
         every = one_of(sorted(REGIONS), at_most=len(REGIONS))
-        guess = did_you_mean(value, REGIONS)
+        guess = did_you_mean(value.lower(), REGIONS)
         raise wrong(
             f"{quote(value)} is not a region of Fly; expected one of {every}{guess}", "unknown-region"
         )

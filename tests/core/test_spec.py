@@ -67,7 +67,7 @@ def test_the_golden_file_is_as_it_was_written() -> None:
             for case in cases()
         )
         CASES.write_text("".join(blocks), encoding="utf-8")
-    assert sum(len(case.expected) for case in cases()) >= 120
+    assert len(cases()) >= 120
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in cases()])
