@@ -131,7 +131,7 @@ async def _roll_out(work: _Work, fly: FlyClient, found: Survey) -> tuple[Failure
     work.ledger.approve(found.judgement.approved, fly.now())
     total = sum(bool(app.actions) for app in found.plan.apps)
     began = asyncio.get_running_loop().time()
-    with watching(total, sys.stderr, lambda: 0) as watcher:
+    with watching(total, sys.stderr, lambda: fly.waiting) as watcher:
         # Inside, stderr is the one above the live line.
         debug = work.given.debug
         logs.configure(logs.Form.READABLE, debug=debug, warnings_only=not debug)

@@ -118,6 +118,11 @@ class Caller:
         self._pace = pace
         self._authorization = _authorization(token)
 
+    @property
+    def waiting(self) -> int:
+        """Calls that may not leave yet."""
+        return self._pace.counts.waiting
+
     async def ask(self, call: Call, into: TypeAdapter[T]) -> T:
         """Send `call`, repeat it while that is harmless and promising, and read the answer.
 

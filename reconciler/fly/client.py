@@ -59,6 +59,11 @@ class FlyClient(AppCalls, MachineCalls, VolumeCalls):
         """Unix seconds, by the clock that lease expiries are judged by."""
         return self._wall()
 
+    @property
+    def waiting(self) -> int:
+        """Calls that rate limits keep back just now."""
+        return self._calls.waiting
+
     async def list_secrets(self, app: str) -> frozenset[str]:
         """The names."""
         answer = await self._calls.ask(on_app("GET", app, "/secrets", "list secrets"), _SECRETS)

@@ -13,13 +13,16 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
-    TextColumn,
+    Task,
     TimeRemainingColumn,
 )
+from rich.table import Column
+from rich.text import Text
 
 from reconciler.core.problem import printable
-from reconciler.report.wording import names
+from reconciler.report.wording import count, names
 from reconciler.rollout import Watcher
 
 REFRESH_PER_S = 4
@@ -32,47 +35,54 @@ def watching(total: int, stream: TextIO, waiting: Callable[[], int]) -> Iterator
         yield _Lines(total, stream)
         return
     console = Console(file=stream, highlight=False)
+    told = _Told(waiting)
     with Progress(
         SpinnerColumn(),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[told]}", markup=False),
+        told,
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         console=console,
         refresh_per_second=REFRESH_PER_S,
         transient=True,
     ) as progress:
-        yield _Live(progress, total, waiting)
+        yield _Live(progress, total, told)
+
+
+class _Told(ProgressColumn):
+    """Failed, waiting for limits, running; looked at anew each time that it is drawn."""
+
+    def __init__(self, waiting: Callable[[], int]) -> None:
+        super().__init__(Column(no_wrap=True, overflow="ellipsis"))
+        self._waiting = waiting
+        self.running: dict[str, None] = {}
+        self.failed = 0
+
+    def render(self, task: Task) -> Text:  # noqa: ARG002 (rich's shape)
+        waiting = self._waiting()
+        parts = [
+            f"{self.failed} failed" if self.failed else "",
+            f"{count(waiting, 'call')} waiting for limits" if waiting else "",
+            f"{len(self.running)} running ({names([*self.running])})" if self.running else "",
+        ]
+        return Text(printable(", ".join(part for part in parts if part)))
 
 
 class _Live:
-    """Done, running, waiting for limits, failed, and about how long it still takes."""
+    """How many are done, of how many; about how long it still takes."""
 
-    def __init__(self, progress: Progress, total: int, waiting: Callable[[], int]) -> None:
+    def __init__(self, progress: Progress, total: int, told: _Told) -> None:
         self._progress = progress
-        self._waiting = waiting
-        self._running: dict[str, None] = {}
-        self._failed = 0
-        self._task = progress.add_task("", total=total, told="")
+        self._told = told
+        self._task = progress.add_task("", total=total)
 
     def begun(self, name: str) -> None:
-        self._running[name] = None
-        self._show()
+        self._told.running[name] = None
 
     def ended(self, name: str, failure: str | None) -> None:
-        self._running.pop(name, None)
-        if failure is not None:
-            self._failed += 1
+        self._told.running.pop(name, None)
+        self._told.failed += failure is not None
         self._progress.advance(self._task)
-        self._show()
-
-    def _show(self) -> None:
-        parts = [
-            f"{len(self._running)} running ({names([*self._running])})" if self._running else "",
-            f"{waiting} calls waiting for limits" if (waiting := self._waiting()) else "",
-            f"{self._failed} failed" if self._failed else "",
-        ]
-        self._progress.update(self._task, told=printable(", ".join(part for part in parts if part)))
 
 
 class _Lines:
