@@ -45,6 +45,9 @@ def test_a_field_is_told_with_type_default_example_and_fields() -> None:
         ("Service.spec.autostop", "off, stop, suspend, true, false"),
         ("Fleet.spec.budget.delete.max_percent", "whole number, at least 1, at most 100"),
         ("Router.kind", "Router"),
+        ("Router.spec.replay.region", "list of regions or comma list"),
+        ("UserAppSet.spec.template.spec.machines.count", "whole number, at least 0, at most 100 or text"),
+        ("UserAppSet.spec.overrides.bob.regions", "list of regions"),
     ],
 )
 def test_types_are_told_in_words(path: str, kind: str) -> None:

@@ -19,6 +19,19 @@ from tests.stage import SECRET, fleet_of, user
 SPECS = wire.ROOT / "specs"
 
 
+SET = """
+apiVersion: reconciler/v1alpha1
+kind: UserAppSet
+metadata: {name: workshop}
+spec:
+  source: {rows: [{name: gina, region: fra, size: 1}, {name: hugo, region: ams, size: 2}]}
+  template:
+    spec:
+      regions: ["{region}"]
+      machines: [{name: web, template: studio, mount: {name: data, path: /data, size_gb: "{size}"}}]
+"""
+
+
 def render(capture: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
     code = command(["render", *map(str, arguments)], environ={"FLEET_SECRET_OPENAI_API_KEY": SECRET})
     return code, *capture.readouterr()
@@ -92,6 +105,23 @@ def test_a_broken_document_does_not_hide_the_others(
     assert [app["user"] for app in read_back(out)] == ["alice"]
     assert "did you mean" in err
     assert 'there is no user app "bob"; its document, or one that it needs, does not hold' in err
+
+
+def test_a_row_of_a_set_is_rendered_as_the_user_app_that_it_comes_to(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """By its name, like any other user app."""
+    for name, text in fleet_of("alice").items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(str(text))
+    (tmp_path / "set.yaml").write_text(SET)
+    code, out, err = render(capsys, tmp_path)
+    assert (code, err) == (Exit.OK, "")
+    assert [app["user"] for app in read_back(out)] == ["alice", "gina", "hugo"]
+    (hugo,) = read_back(render(capsys, tmp_path, "hugo")[1])
+    assert hugo["app"]["name"] == "acme-hugo"
+    assert hugo["machines"][0]["regions"] == ["ams"]
+    assert hugo["machines"][0]["volume"]["size_gb"] == 2
 
 
 def test_pauses_and_protection_are_shown() -> None:

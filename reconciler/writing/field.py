@@ -68,6 +68,7 @@ class Field:
     def choices(self) -> list[str]:
         """What it can be, where its type has a word of its own for that."""
         node = inside(self.node, self.whole)
+        node = inside(node.get("anyOf", [node])[0], self.whole)
         node = inside(node.get("items") or node, self.whole)
         return [_word(each) for each in node.get("enum", ())] if "$comment" in node else []
 

@@ -38,7 +38,7 @@ HINTS: Mapping[Check, Mapping[str, Json]] = MappingProxyType(
         _last(scalar.Unique): {"uniqueItems": True},
         _last(scalar.Region): {"$comment": "region", "enum": sorted(scalar.REGIONS)},
         _last(_item(replay_spec.RegionChoice)): {
-            "$comment": "region or alias",
+            "$comment": "region",
             "enum": sorted(scalar.REGIONS | replay_spec.ALIASES),
         },
         _last(scalar.Host): {
@@ -106,7 +106,7 @@ class Hinted(GenerateJsonSchema):
 
     def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:
         found = super().function_before_schema(schema)
-        listed = {"type": "string", "pattern": "^[a-z]+( *, *[a-z]+)*$"}
+        listed = {"$comment": "comma list", "type": "string", "pattern": "^[a-z]+( *, *[a-z]+)*$"}
         return {"anyOf": [found, listed]} if schema["function"]["function"] is LISTED else found
 
 
