@@ -52,7 +52,8 @@ async def run(actions: Sequence[Action], do: Callable[[Action], Awaitable[None]]
             ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in sorted(ended, key=lambda task: running[task]):
                 done.add(running.pop(task))
-                failure = failure or task.exception()
+                error = task.exception()
+                failure = failure or error
     finally:
         for task in running:
             task.cancel()

@@ -1,0 +1,138 @@
+"""A change counts as done when the machine serves: it stays up and its checks pass; one asleep is left so."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from localfly.faults import Fault
+from localfly.world import CheckResult, Machine
+from reconciler.apply import StepFailed, apply
+from reconciler.core.action import Action
+from reconciler.fly.client import FlyClient
+from tests import wanting
+from tests.fly.wiring import client_of, flying
+from tests.localfly.inprocess import Laptop, NothingRuns, laptop
+from tests.wanting import APP, VALUES
+
+CHECKED = {"checks": {"alive": {"type": "tcp", "port": 8080, "interval": "10s", "grace_period": "5s"}}}
+
+
+async def do(fly: FlyClient, *actions: Action) -> None:
+    await apply(actions, fly=fly, values=VALUES, describe="acme1/test")
+
+
+def machine_of(box: Laptop, name: str = "web-0") -> Machine:
+    (machine,) = [each for each in box.world.apps[APP].living() if each.name == name]
+    return machine
+
+
+def updated(machine: Machine, **config: Any) -> Any:
+    action = wanting.update_machine(machine.id, machine.instance_id)
+    return replace(action, key="machine:web-0", config={**action.config, **config})
+
+
+async def passing_after(machine: Machine, seconds: float) -> None:
+    """The program behind a check takes so long until it answers."""
+    await asyncio.sleep(seconds)
+    machine.checks = {"alive": CheckResult("passing", "ok", 0.0)}
+
+
+async def test_an_update_is_done_when_the_checks_pass() -> None:
+    """Not when the machine says started; and only then it is marked as looked at."""
+    async with flying() as (fly, box):
+        await do(fly, wanting.create_app, wanting.create_machine())
+        machine = machine_of(box)
+        begun = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(do(fly, updated(machine, **CHECKED)))
+            group.create_task(passing_after(machine, 9.0))
+        assert asyncio.get_running_loop().time() - begun >= 9
+        assert machine.config["metadata"]["reconciler_version"] == machine.instance_id
+
+
+async def test_checks_that_do_not_pass_are_an_error_and_the_next_machine_is_not_changed() -> None:
+    """A bad image stays on the first machine; its old neighbours go on serving."""
+    async with flying() as (fly, box):
+        await do(fly, wanting.create_app, wanting.create_machine())
+        machine, old = machine_of(box), "registry.fly.io/studio:1"
+        await do(fly, replace(wanting.create_machine(), slot="web-1", name="web-1"))
+        second = machine_of(box, "web-1")
+        later = replace(updated(second), key="machine:web-1", slot="web-1", after=("machine:web-0",))
+        with pytest.raises(StepFailed, match="its checks do not pass: alive is critical") as caught:
+            await do(fly, updated(machine, **CHECKED), later)
+        assert caught.value.reason == "ChecksFailing"
+        assert caught.value.machine_id == machine.id
+        assert second.config["image"] == old
+        assert "reconciler_version" not in machine.config["metadata"]
+        assert machine.lease is None
+
+
+class Crashes(NothingRuns):
+    """A program that ends with code 3 a second after each start, from the second machine version on."""
+
+    def __init__(self) -> None:
+        self.box: Laptop | None = None
+
+    async def start(self, machine: Machine) -> None:
+        box = self.box
+        if box is not None and machine.config["image"].endswith(":2"):
+            asyncio.get_running_loop().call_later(1.0, lambda: box.lifecycle.exited(machine.id, 3))
+
+
+async def test_a_machine_that_crashes_again_and_again_holds_the_next_one_back() -> None:
+    """Started is not enough: it must stay up for ten seconds before others follow."""
+    runtime = Crashes()
+    async with laptop(runtime=runtime) as box:
+        runtime.box = box
+        fly = client_of(box)
+        await do(fly, wanting.create_app, wanting.create_machine())
+        machine = machine_of(box)
+        await do(fly, replace(wanting.create_machine(), slot="web-1", name="web-1"))
+        second = machine_of(box, "web-1")
+        later = replace(updated(second), key="machine:web-1", slot="web-1", after=("machine:web-0",))
+        with pytest.raises(
+            StepFailed, match=r"ended .* times since the change, last with exit code 3"
+        ) as caught:
+            await do(fly, updated(machine), later)
+        assert caught.value.reason == "Crashing"
+        assert second.config["image"] == "registry.fly.io/studio:1"
+
+
+async def test_nobody_waits_for_a_machine_that_nobody_waits_for() -> None:
+    """Without checks and without a next one an update is done when its version has started."""
+    async with flying() as (fly, box):
+        await do(fly, wanting.create_app, wanting.create_machine())
+        begun = asyncio.get_running_loop().time()
+        await do(fly, updated(machine_of(box)))
+        assert asyncio.get_running_loop().time() - begun < 5
+
+
+async def test_a_sleeping_machine_is_changed_asleep_and_not_judged() -> None:
+    """No check can pass there, and nobody is to be woken for it."""
+    async with flying() as (fly, box):
+        await do(fly, wanting.create_app, wanting.create_machine(skip_launch=True, must_run=False))
+        machine = machine_of(box)
+        await do(fly, replace(updated(machine, **CHECKED), skip_launch=True))
+        assert machine.state == "stopped"
+        assert machine.config["metadata"]["reconciler_version"] == machine.instance_id
+
+
+async def test_a_host_without_room_for_an_update_is_said_so_that_the_machine_can_move() -> None:
+    """The reason is one that a planner can act on, with the machine that it is about."""
+    async with flying() as (fly, box):
+        await do(fly, wanting.create_app, wanting.create_machine())
+        machine = machine_of(box)
+        for answer in ("host_memory", "host_disabled"):
+            rule = box.troubles.faults.add(_on_update(answer))
+            with pytest.raises(StepFailed) as caught:
+                await do(fly, updated(machine))
+            assert (caught.value.reason, caught.value.machine_id) == ("HostFull", machine.id)
+            del box.troubles.faults.rules[rule.id]
+        assert machine.config["image"] == "registry.fly.io/studio:1"
+        assert machine.lease is None
+
+
+def _on_update(answer: str) -> Fault:
+    return Fault(answer, "POST /v1/apps/{app_name}/machines/{machine_id}")
