@@ -256,3 +256,162 @@ async def test_a_single_file_is_watched_through_editors_that_replace_it(tmp_path
             (tmp_path / "new").rename(file)
             await watcher.until(name)
         watcher.stop.set()
+
+
+SET = """apiVersion: reconciler/v1alpha1
+kind: UserAppSet
+metadata: {name: everybody}
+spec:
+  source: {csv: ../tables/users.csv}
+  template: {spec: {machines: [{name: web, template: studio}]}}
+"""
+
+
+def with_table(folder: Path, rows: str = "name\ncarol\n", *, file: str = "users.csv") -> Path:
+    filled(folder)
+    (folder / "tables").mkdir()
+    (folder / "tables" / file).write_text(rows)
+    (folder / "tables" / "set.yaml").write_text(SET.replace("../tables/users.csv", file))
+    return folder
+
+
+def test_a_table_is_read_beside_its_document(tmp_path: Path) -> None:
+    """Its path starts at the document's folder."""
+    specs = Source(with_table(tmp_path)).read()
+    assert lines(specs, tmp_path) == []
+    assert list(specs.users) == ["alice", "bob", "carol"]
+
+
+def table_missing(table: Path) -> None:
+    table.unlink()
+
+
+def table_out(table: Path) -> None:
+    table.unlink()
+    table.symlink_to("/etc/hostname")
+
+
+def table_pipe(table: Path) -> None:
+    table.unlink()
+    os.mkfifo(table)
+
+
+def table_latin1(table: Path) -> None:
+    table.write_bytes(b"name\ncaf\xe9\n")
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (table_missing, "no such file or directory"),
+        (table_out, "it is a link that leads out of specs"),
+        (table_pipe, "it is not an ordinary file"),
+        (table_latin1, "line 2 is not UTF-8 text; save it as UTF-8"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_one_line(
+    tmp_path: Path, damage: Callable[[Path], None], reason: str
+) -> None:
+    """By the same rules as specs; its rows may be anybody's."""
+    table = with_table(tmp_path) / "tables" / "users.csv"
+    damage(table)
+    specs = Source(tmp_path).read()
+    assert lines(specs, tmp_path) == [
+        "specs/tables/set.yaml:5:17: spec.source.csv: specs/tables/users.csv cannot be read: "
+        f"{reason} [unreadable]"
+    ]
+    assert list(specs.users) == ["alice", "bob"]
+    assert not specs.complete
+
+
+def test_a_second_reading_takes_the_table_as_it_is_then(tmp_path: Path) -> None:
+    """Rows are not remembered longer than they stand there."""
+    source = Source(with_table(tmp_path))
+    source.read()
+    (tmp_path / "tables" / "users.csv").write_text("name\ndave\nbob\n")
+    specs = source.read()
+    assert list(specs.users) == ["alice", "dave"]
+    assert specs.broken == {"bob"}
+    (tmp_path / "tables" / "users.csv").write_text("name\ncarol\n")
+    specs = source.read()
+    assert lines(specs, tmp_path) == []
+    assert list(specs.users) == ["alice", "bob", "carol"]
+
+
+def test_what_was_fine_is_checked_again_when_what_it_leans_on_changes(tmp_path: Path) -> None:
+    """Documents and rows alike."""
+    source = Source(with_table(tmp_path))
+    assert len(source.read().users) == 3
+    base = tmp_path / "base.yaml"
+    base.write_text(sample.BASE.replace("reserved: [www]", "reserved: [www, carol, bob]"))
+    specs = source.read()
+    assert list(specs.users) == ["alice"]
+    assert specs.broken == {"bob", "carol"}
+    base.write_text(sample.BASE.replace("{name: studio}", "{name: other}"))
+    assert not source.read().users
+    base.write_text(sample.BASE)
+    assert len(source.read().users) == 3
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        ("index.lock", "git holds index.lock"),
+        ("MERGE_HEAD", "a merge is under way"),
+        ("CHERRY_PICK_HEAD", "a cherry-pick is under way"),
+        ("rebase-merge", "a rebase is under way"),
+        ("rebase-apply", "a rebase is under way"),
+    ],
+)
+@pytest.mark.parametrize("is_second_tree", [False, True])
+def test_half_a_checkout_is_not_complete(
+    tmp_path: Path, state: str, why: str, *, is_second_tree: bool
+) -> None:
+    """A document that is not there may be there in a moment; what is there counts all the same."""
+    git = tmp_path / ("elsewhere" if is_second_tree else ".git")
+    git.mkdir()
+    if is_second_tree:
+        (tmp_path / ".git").write_text("gitdir: elsewhere\n")
+    source = Source(filled(tmp_path / "specs"))
+    assert source.read().complete
+    (git / state).mkdir() if "rebase" in state else (git / state).touch()
+    specs = source.read()
+    assert list(specs.users) == ["alice", "bob"]
+    assert not specs.complete
+    assert specs.incomplete_because == (f"{tmp_path}/specs: {why}",)
+    (git / state).rmdir() if "rebase" in state else (git / state).unlink()
+    assert source.read().complete
+
+
+def test_a_source_has_settled_when_two_readings_list_the_same_names(tmp_path: Path) -> None:
+    """Two seconds apart; a name more or less, or a file that cannot be read, begins them anew."""
+    source = Source(with_table(tmp_path))
+    table = tmp_path / "tables" / "users.csv"
+    assert not source.settled(now=100.0)
+    assert not source.settled(now=101.0)
+    table.write_text("name\ncarol\ndave\n")
+    assert not source.settled(now=102.0)
+    assert not source.settled(now=103.9)
+    assert source.settled(now=104.0)
+    assert source.settled(now=104.1)
+    (tmp_path / "users" / "bob.yaml").write_text(sample.user("bob", more="  protect: true\n"))
+    assert source.settled(now=104.2)
+    (tmp_path / "users" / "bob.yaml").write_text("broken: [")
+    assert not source.settled(now=110.0)
+    assert not source.settled(now=120.0)
+
+
+@pytest.mark.wire
+async def test_a_finished_merge_is_noticed_although_no_file_changed(tmp_path: Path) -> None:
+    """The source was not complete while it lasted, and nobody touches a document afterwards."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "MERGE_HEAD").touch()
+    source = Source(filled(tmp_path / "specs"))
+    assert not source.read().complete
+    stop = asyncio.Event()
+    looks = source.watch(stop)
+    (tmp_path / ".git" / "MERGE_HEAD").unlink()
+    async with asyncio.timeout(NOTICED_WITHIN_S):
+        assert (await anext(looks)).complete
+    stop.set()
+    await looks.aclose()  # type: ignore[attr-defined]

@@ -43,10 +43,12 @@ def contested(layers: Sequence[Claims], users: Who, router: RouterSpec | None) -
                 found.setdefault(host, set()).add(name)
             if label != name and domain in domains and label in users and users[label].hosts is None:
                 found.setdefault(host, set()).update((label, name))
-    return {
-        host: tuple(sorted({name for each in names for name in each.split(_AND)}))
+    # Who was dropped for another reason claims nothing.
+    everybody = {
+        host: tuple(sorted({name for each in names for name in each.split(_AND) if name in users}))
         for host, names in sorted(found.items())
     }
+    return {host: names for host, names in everybody.items() if len(names) > 1}
 
 
 def complaints_about(

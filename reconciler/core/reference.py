@@ -4,10 +4,7 @@ Answers for which documents still hold beside the others. Each document by itsel
 """
 
 import json
-import operator
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,10 +13,12 @@ from reconciler.core.allow_unknown import allowed_in, without_allowed
 from reconciler.core.complaint import complaints
 from reconciler.core.document import Path
 from reconciler.core.envelope import Held
-from reconciler.core.kinds import FleetSpec, GroupSpec, MachineSpec, RouterSpec, UserAppSpec
+from reconciler.core.kinds import GroupSpec, MachineSpec, RouterSpec, UserAppSpec
+from reconciler.core.library import Check, Findings, Libraries, Library, MayBeLost, Remembered
 from reconciler.core.machine_config import MachineConfig
 from reconciler.core.overlay import merge_patch, template_config
 from reconciler.core.problem import Problem, did_you_mean, one_of, quote, quote_name
+from reconciler.core.router_check import against_router
 from reconciler.core.rule_check import (
     Doors,
     check_fleet,
@@ -28,70 +27,11 @@ from reconciler.core.rule_check import (
     check_service,
     doors_of,
 )
-from reconciler.core.scalar import LONGEST_APP_NAME, LONGEST_HOST
 
 Json = Any
 
-PLAIN_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-PLAIN_HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 PLAIN_TEXTS = ("env", "metadata")  # of a machine config: whose values may be any text
 ONE_OF_A_KIND = ("Fleet", "Router")
-MOST_GUESSES = 100  # each looks through all names, and nobody reads ten thousand of them
-
-
-@dataclass(slots=True)
-class Library:
-    """The documents of one kind while references to them are checked."""
-
-    kind: str
-    held: dict[str, Held] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
-    guesses_left: int = MOST_GUESSES
-    agreeable: set[tuple[object, ...]] = field(default_factory=set)  # what may lie over these templates
-
-    def drop(self, name: str) -> None:
-        self.held.pop(name, None)
-        self.broken.add(name)
-
-
-Libraries = Mapping[str, Library]
-Findings = Iterator[Problem | None]
-Check = Callable[[Held], Findings]
-Agrees = Callable[[str, Sequence[str] | None], bool]
-MayBeLost = Callable[[str], bool]  # whether a name may stand in text that could not be read
-
-
-class Remembered:
-    """User apps that held the last time, so that only what changed is checked again."""
-
-    def __init__(self) -> None:
-        self._beside: tuple[object, ...] | None = None
-        self._held: dict[str, tuple[Held, tuple[Problem, ...]]] = {}  # with warnings
-
-    def knows(self, held: Held) -> tuple[Problem, ...] | None:
-        """The warnings about `held`; None: it is to be checked."""
-        known = self._held.get(held.name)
-        return known[1] if known is not None and known[0] is held else None
-
-    def keep(self, held: Held, warnings: tuple[Problem, ...]) -> None:
-        self._held[held.name] = held, warnings
-
-    def turn_to(self, libraries: Libraries, may_be_lost: MayBeLost) -> None:
-        """Forget everything when a document that user apps lean on is another one now."""
-        beside: tuple[object, ...] = tuple(
-            held
-            for kind, library in libraries.items()
-            if kind not in ("UserApp", "UserAppSet")
-            for held in library.held.values()
-        )
-        beside += (bool(libraries["Fleet"].broken or libraries["Router"].broken), may_be_lost("Router"))
-        is_same = self._beside is not None and len(beside) == len(self._beside)
-        if not (is_same and all(map(operator.is_, beside, self._beside or ()))):
-            self._held = {}
-        users = libraries["UserApp"].held
-        if len(self._held) > 2 * len(users):
-            self._held = {name: known for name, known in self._held.items() if name in users}
-        self._beside = beside
 
 
 def check_references(
@@ -135,36 +75,7 @@ def _check_all(library: Library, check: Check, remembered: Remembered | None = N
 def user_app(held: Held, libraries: Libraries, may_be_lost: MayBeLost) -> Findings:
     """What is wrong with a user app beside the other documents; None: what it needs is broken."""
     yield from _user_app(held, libraries, may_be_lost)
-    yield from _against_router(held, libraries, may_be_lost)
-
-
-def agreement(libraries: Libraries) -> Agrees:
-    """Whether nothing is wrong with a name and own hosts by themselves: the quick part of `user_app`.
-
-    It may say no where `user_app` finds nothing, and never yes where `user_app` finds something.
-    """
-    fleet = next((held.spec for held in libraries["Fleet"].held.values()), None)
-    router = next((held.spec for held in libraries["Router"].held.values()), None)
-    longest = LONGEST_APP_NAME - len(fleet.app_name.replace("{name}", "")) if fleet else 0
-    prefix, _, suffix = fleet.app_name.partition("{name}") if fleet else ("", "", "")
-    reserved = frozenset(router.reserved if router else ())
-    taken = reserved | {
-        listener.app.removeprefix(prefix).removesuffix(suffix)
-        for listener in (router.listeners if router else ())
-    }
-    endings = tuple(f".{domain}" for domain in (router.domains if router else ()))
-
-    def agrees(name: str, hosts: Sequence[str] | None) -> bool:
-        if len(name) > longest or name in taken or not PLAIN_NAME.fullmatch(name):
-            return False
-        for host in hosts or ():
-            if not PLAIN_HOST.fullmatch(host) or len(host) > LONGEST_HOST:
-                return False
-            if endings and (not host.endswith(endings) or not reserved.isdisjoint(host.split("."))):
-                return False
-        return not hosts or len(set(hosts)) == len(hosts)
-
-    return agrees
+    yield from against_router(held, libraries, may_be_lost)
 
 
 def hosts_of(name: str, spec: UserAppSpec, router: RouterSpec | None) -> tuple[str, ...]:
@@ -319,52 +230,3 @@ def _services(spec: MachineSpec, libraries: Libraries) -> list[Json] | None:
     if spec.services is None:
         return None
     return [libraries["Service"].held[name].spec for name in spec.services]
-
-
-def _against_router(held: Held, libraries: Libraries, may_be_lost: MayBeLost) -> Findings:
-    fleet, router = libraries["Fleet"], libraries["Router"]
-    if not fleet.held or fleet.broken or router.broken or (not router.held and may_be_lost("Router")):
-        yield None  # without them nobody knows its app's name, its hosts and its keys
-        return
-    fleet_spec: FleetSpec = next(iter(fleet.held.values())).spec
-    app_name = held.spec.app_name or fleet_spec.app_name.replace("{name}", held.name)
-    if len(app_name) > LONGEST_APP_NAME:
-        yield held.document.problem(
-            ("metadata", "name"),
-            f"gives the Fly app name {quote(app_name)}, which is too long: {len(app_name)} characters, "
-            f"at most {LONGEST_APP_NAME}",
-            code="app-name-too-long",
-        )
-    for holder in router.held.values():
-        yield from _router_agrees(held, app_name, holder.spec)
-
-
-def _router_agrees(held: Held, app_name: str, router: RouterSpec) -> Findings:
-    if app_name in {listener.app for listener in router.listeners}:
-        yield held.document.problem(
-            ("metadata", "name") if held.spec.app_name is None else ("spec", "app_name"),
-            f"gives the Fly app name {quote(app_name)}, which is the router's own",
-            code="app-name-of-router",
-        )
-    if held.name in router.reserved:
-        yield held.document.problem(
-            ("metadata", "name"), f"{quote(held.name)} is reserved by the Router", code="reserved-name"
-        )
-    for index, host in enumerate(held.spec.hosts or ()):
-        domain = max((domain for domain in router.domains if _is_below(host, domain)), key=len, default=None)
-        path: Path = ("spec", "hosts", index)
-        if domain is None:
-            domains = one_of(router.domains)
-            yield held.document.problem(
-                path,
-                f"{quote(host)} is outside the Router's domains; expected a host below {domains}",
-                code="host-outside-domains",
-            )
-        elif host.removesuffix(domain).removesuffix(".").split(".")[-1] in router.reserved:
-            yield held.document.problem(
-                path, f"{quote(host)} is reserved by the Router", code="reserved-name"
-            )
-
-
-def _is_below(host: str, domain: str) -> bool:
-    return host == domain or host.endswith(f".{domain}")

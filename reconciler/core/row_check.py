@@ -11,17 +11,15 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from reconciler.core.document import Path
 from reconciler.core.envelope import Held, check
 from reconciler.core.kinds import UserAppSpec
 from reconciler.core.overlay import merge_patch
-from reconciler.core.problem import Problem, did_you_mean, one_of, quote
+from reconciler.core.problem import Problem, did_you_mean, quote
 from reconciler.core.row_document import RowDocument, row_document
 from reconciler.core.row_set import RowSet
-from reconciler.core.row_template import Hole, TemplateError, filler, holes, text_filler
-from reconciler.core.row_types import typed_paths
+from reconciler.core.row_template import TemplateError
 from reconciler.core.scalar import Name
-from reconciler.core.set_spec import UserAppSetSpec
+from reconciler.core.set_template import compile_template
 from reconciler.core.table import MISSING, Flaw, Table, cells
 
 Json = Any
@@ -80,33 +78,11 @@ def _refusal(held: Held, table: Table) -> Problem | None:
 
 class _Check:
     def __init__(self, held: Held, table: Table, findings: Findings, agrees: Agrees) -> None:
-        spec: UserAppSetSpec = held.spec
         self._held, self._table, self._findings, self._agrees = held, table, findings, agrees
-        self._overrides = spec.overrides
-        self._template = {
-            "metadata": {"name": spec.template.metadata.name, "labels": spec.template.metadata.labels},
-            "spec": spec.template.spec,
-        }
-        every = list(holes(self._template))
-        self._know_columns(every)
-        # A table without a header has no rows either, and nothing is ever filled in.
-        columns = table.columns or {one: 0 for hole in every for one in hole.columns}
-        typed = typed_paths(self._template["spec"], [hole for hole in every if hole.path[0] == "spec"])
-        self._used = sorted({column for hole in every for column in hole.columns})
-        self._fill = filler(self._template, columns, typed=typed)
-        self._fill_spec = filler(self._template["spec"], columns, typed=typed, path=("spec",))
-        self._name = _text(every, ("metadata", "name"), columns)
-        self._hosts = self._host_fillers(every, columns)
-        self._key = sorted(
-            {
-                columns[column]
-                for hole in every
-                if not _stands_for_itself(hole.path)
-                for column in hole.columns
-            }
-        )
-        self._secrets_vary = any(hole.path[:2] == ("spec", "secrets") for hole in every)
+        self._overrides: Mapping[str, Mapping[str, Json]] = held.spec.overrides
+        self._template = compile_template(held.spec, table)
         self._known: dict[tuple[str, ...], bool] = {}  # combination of values → it holds
+        self._unspoken: set[tuple[str, ...]] = set()  # combinations that need something broken
         self._rows: dict[str, str] = {}
         self._patches: dict[str, tuple[Mapping[str, Json], ...]] = {}
         self._twice: set[str] = set()
@@ -128,51 +104,25 @@ class _Check:
         if self._unsaid:
             message = f"{self._unsaid} more problems like these are not shown"
             out.problems.append(Problem(table.file, None, None, "", message, "more-problems"))
-        columns = table.columns
         out.rows = RowSet(
             name=self._held.name,
             file=table.file,
-            template=self._template,
+            template=self._template.value,
             columns=table.columns,
-            fill=self._fill_spec,
-            used=tuple(self._used),
-            key=tuple(sorted(one for one in self._used if columns.get(one) in self._key)),
-            secrets_vary=self._secrets_vary,
+            fill=self._template.fill_spec,
+            used=self._template.used,
+            key=self._template.key,
+            secrets_vary=self._template.secrets_vary,
             rows=self._rows,
             patches=self._patches,
         )
         return out
 
-    def _know_columns(self, every: Iterable[Hole]) -> None:
-        columns = self._table.columns
-        for hole in every:
-            for column in hole.columns:
-                if columns and column not in columns:
-                    guess = did_you_mean(column, columns) or f"; expected one of {one_of(columns)}"
-                    raise TemplateError(
-                        hole.path,
-                        f"{self._table.file} has no column {quote(column)}{guess}; for a brace write {{{{",
-                    )
-        if not any(hole.path == ("metadata", "name") for hole in every):
-            raise TemplateError(("metadata", "name"), "names no column, so every row would have one name")
-
-    def _host_fillers(
-        self, every: Iterable[Hole], columns: Mapping[str, int]
-    ) -> list[Callable[[Sequence[str]], str]] | None:
-        hosts = self._template["spec"].get("hosts")
-        if not isinstance(hosts, list):
-            return None
-        by_path = {hole.path: hole for hole in every}
-        paths: list[Path] = [("spec", "hosts", index) for index in range(len(hosts))]
-        return [
-            text_filler(by_path.get(path) or Hole(path, (str(host),)), columns)
-            for path, host in zip(paths, hosts, strict=True)
-        ]
-
     def _take_rows(self) -> None:
         table, out, known = self._table, self.out, self._known
         rows, broken, overrides, hosts = self._rows, out.broken, self._overrides, out.hosts
-        name_of, host_fillers, agrees, key = self._name, self._hosts, self._agrees, self._key
+        name_of, host_fillers, key = self._template.name, self._template.hosts, self._template.key_places
+        agrees = self._agrees
         width, special = len(table.columns), table.flawed.keys() | table.overrides.keys() | {self._cut}
         for number, row in enumerate(table.rows):
             found = cells(row, width)
@@ -201,10 +151,13 @@ class _Check:
     def _look(self, number: int, found: Sequence[str], name: str) -> UserAppSpec | None:
         """Check one row whole; None, and what is wrong is told, when it does not hold."""
         table, out = self._table, self.out
-        key = tuple([found[place] for place in self._key])
+        key = tuple([found[place] for place in self._template.key_places])
         is_plain = number not in table.overrides and name not in self._overrides
         if self._known.get(key) is False and is_plain and len(out.problems) >= MOST_PROBLEMS:
             self._unsaid += 1
+            self._drop(name, ())
+            return None
+        if is_plain and key in self._unspoken:
             self._drop(name, ())
             return None
         document = self._document(number, found, name)
@@ -220,6 +173,8 @@ class _Check:
         self._warn(one for one in told if one is not None and one.severity == "warning")
         if errors or None in told or not isinstance(result, Held):
             self._drop(name, errors)
+            if is_plain and not errors:
+                self._unspoken.add(key)
             if is_plain and any(not one.path.startswith(_BY_ITSELF) for one in errors):
                 self._known[key] = False
             return None
@@ -232,7 +187,7 @@ class _Check:
         return spec
 
     def _document(self, number: int, found: Sequence[str], name: str) -> RowDocument:
-        value = self._fill(["" if cell == MISSING else cell for cell in found])
+        value = self._template.fill(["" if cell == MISSING else cell for cell in found])
         for patch in (self._overrides.get(name), self._table.overrides.get(number)):
             if patch is not None:
                 value = {**value, "spec": merge_patch(value["spec"], patch)}
@@ -246,7 +201,7 @@ class _Check:
             )
             return Flaw(None, message, "table-cut")
         columns = self._table.columns
-        missing = next((one for one in self._used if found[columns[one]] == MISSING), None)
+        missing = next((one for one in self._template.used if found[columns[one]] == MISSING), None)
         return None if missing is None else Flaw(None, f"has no {quote(missing)}", "row-cells")
 
     def _drop(self, name: str, problems: Iterable[Problem]) -> None:
@@ -280,7 +235,7 @@ class _Check:
         width = len(self._table.columns)
         first: dict[str, int] = {}
         for number, row in enumerate(self._table.rows):
-            name = self._name(cells(row, width))
+            name = self._template.name(cells(row, width))
             if name not in self._twice:
                 continue
             line = self._table.lines[number]
@@ -323,20 +278,6 @@ class _Check:
 
 
 _BY_ITSELF = ("metadata", "spec.hosts")  # checked in every row, whatever the rest
-
-
-def _stands_for_itself(path: Path) -> bool:
-    """Where a value means nothing for the others: it is checked by itself, or any text will do."""
-    match path:
-        case ("metadata", *_) | ("spec", "hosts", _):
-            return True
-        case ("spec", "machines", int(), "config", "env" | "metadata", str()):
-            return True
-    return False
-
-
-def _text(every: Iterable[Hole], path: Path, columns: Mapping[str, int]) -> Callable[[Sequence[str]], str]:
-    return text_filler(next(hole for hole in every if hole.path == path), columns)
 
 
 _NAME = TypeAdapter(Name)

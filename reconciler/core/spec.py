@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from reconciler.core.envelope import Held, Reading, read
 from reconciler.core.kinds import KINDS, FleetSpec, MachineSpec, RouterSpec, SecretSpec, UserAppSpec
+from reconciler.core.library import Library, Remembered
 from reconciler.core.problem import Problem, quote
-from reconciler.core.reference import ONE_OF_A_KIND, Library, Remembered, check_references
+from reconciler.core.reference import ONE_OF_A_KIND, check_references
 from reconciler.core.table import Format, Unread, read_table
 from reconciler.core.user_app_set import Expanded, RememberedSets, Tables, expand, wanted_table
 from reconciler.core.users import Users

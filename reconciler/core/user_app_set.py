@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from reconciler.core import app_name_claim, host_claim
 from reconciler.core.document import Document
 from reconciler.core.envelope import Held
+from reconciler.core.library import Libraries, MayBeLost
 from reconciler.core.problem import Problem, quote
-from reconciler.core.reference import Libraries, MayBeLost, agreement, user_app
+from reconciler.core.reference import user_app
+from reconciler.core.router_check import agreement
 from reconciler.core.row_check import Checked, check_rows
 from reconciler.core.row_document import RowDocument
 from reconciler.core.row_set import RowSet
@@ -64,7 +66,7 @@ def expand(
     """Every user app; documents and rows that do not hold beside each other are dropped, with a problem."""
     out = Expanded(Users({}))
     for name in sorted(libraries["UserAppSet"].broken):
-        out.incomplete_because.append(f"UserAppSet {name} does not hold")
+        out.incomplete_because.append(f"UserAppSet {name}, or what may be one, does not hold")
     checked: list[tuple[Checked, Table]] = []
     beside = _beside(libraries, may_be_lost)
     known: dict[str, _Known] = {}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.desired import resolve
 from reconciler.core.document import Document, documents
-from reconciler.core.reference import MOST_GUESSES
+from reconciler.core.library import MOST_GUESSES
 from reconciler.core.spec import Specs, load
 from tests.core import sample
 

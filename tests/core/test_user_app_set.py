@@ -274,13 +274,21 @@ def test_two_users_on_one_host_both_keep_what_they_had(host: str) -> None:
     assert len(lines(specs)) == 2
 
 
+def test_a_row_that_was_dropped_claims_no_host() -> None:
+    """Two rows of one name keep what they had; the third on their host has it alone."""
+    rows = "name,host\nalice,same.example.com\nbob,same.example.com\nalice,other.example.com\n"
+    specs = fleet(rows, template=HOSTS)
+    assert list(specs.users) == ["bob"]
+    assert len(lines(specs)) == 1
+
+
 @pytest.mark.parametrize(
     ("template", "said"),
     [
         (
             '\n    spec: {regions: ["{regoin}"], machines: []}\n',
-            'spec.template.spec.regions[0]: sets/users.csv has no column "regoin"; did you mean "region"?; for '
-            "a brace write {{ [bad-template]",
+            'spec.template.spec.regions[0]: sets/users.csv has no column "regoin"; did you mean "region"?; '
+            "for a brace write {{ [bad-template]",
         ),
         (
             '\n    spec: {"{name}": 1}\n',
