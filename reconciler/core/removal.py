@@ -8,14 +8,16 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import ceil
-from typing import NamedTuple
+from typing import NamedTuple, Required, TypedDict, Unpack
 
 from reconciler.core import data_loss, label, mark, moment
 from reconciler.core.action import Action, DeleteApp, DestroyMachine, SnapshotVolume, WithdrawRoute
 from reconciler.core.hold import Hold
+from reconciler.core.kinds import FleetSpec
 from reconciler.core.observed import Claim, ObservedApp, ObservedMachine, ObservedVolume
 from reconciler.core.plan import AppPlan
-from reconciler.core.problem import quote
+from reconciler.core.problem import printable, quote
+from reconciler.core.scalar import seconds
 from reconciler.core.slot import DYING, first_name, marked_slot
 from reconciler.core.volume import GOING
 
@@ -42,9 +44,40 @@ class Removal:
     source_why: str = ""  # what keeps it from being complete, in one line
     error_regions: tuple[str, ...] = ()
     rows: frozenset[str] = field(default_factory=frozenset)  # ids of its machines in the organisation's list
-    withdrawn_for_s: float | None  # since `is_withdrawn` was first read; None: it was not
+    withdrawn_for_s: float | None  # for so long every reading was `is_withdrawn`; None: the last was not
     withdraw_s: float  # until every router must have heard: 10 s, or how long replays are cached
     approved: frozenset[str] = field(default_factory=frozenset)  # ids of volumes that may be lost
+    paused_until: float | None = None  # of the whole fleet, unix seconds
+    pause_reason: str = ""
+
+
+class Known(TypedDict, total=False):
+    """What is known of a removal besides its documents."""
+
+    absent_for_s: Required[float]
+    source_complete: Required[bool]
+    source_why: str
+    error_regions: tuple[str, ...]
+    rows: frozenset[str]
+    withdrawn_for_s: Required[float | None]
+    withdraw_s: Required[float]
+    approved: frozenset[str]
+
+
+def removal_of(fleet: FleetSpec, name: str, app_name: str, **known: Unpack[Known]) -> Removal:
+    """The removal of an app that looks like the one of the document `name`, on the fleet's terms."""
+    return Removal(
+        name=name,
+        app_name=app_name,
+        made_as=fleet.app_name.replace("{name}", name),
+        network=f"{fleet.installation}-{name}",
+        owner=f"{fleet.installation}.{name}",
+        owner_label=label.owner(fleet.installation),
+        grace_s=seconds(fleet.deletion_grace),
+        paused_until=fleet.paused.until.timestamp() if fleet.paused else None,
+        pause_reason=fleet.paused.reason if fleet.paused else "",
+        **known,
+    )
 
 
 def is_withdrawn(observed: ObservedApp) -> bool:
@@ -57,9 +90,8 @@ def plan_removal(removal: Removal, observed: ObservedApp, *, now: float) -> AppP
 
     One proof missing and nothing is done, not even the first step. An app that is gone needs nothing.
     """
-    plan = AppPlan(name=removal.name, app_name=removal.app_name)
     if observed.claim is Claim.ABSENT:
-        return plan
+        return AppPlan(name=removal.name, app_name=removal.app_name)
     volumes = [volume for volume in observed.volumes if volume.state not in GOING]
     losses = tuple(
         sorted(data_loss.loss(one, removal.approved, "its app's document is gone") for one in volumes)
@@ -95,32 +127,37 @@ class _Next(NamedTuple):
 def _unproven(removal: Removal, observed: ObservedApp) -> Iterable[Hold]:
     """What speaks against the document being gone, and against the app being ours."""
     if not removal.source_complete:
-        yield _hold("SourceIncomplete", f"the documents could not all be read: {removal.source_why}")
+        yield Hold("", "SourceIncomplete", f"the documents could not all be read: {removal.source_why}")
     if removal.absent_for_s < removal.grace_s:
         left = max(1, ceil((removal.grace_s - removal.absent_for_s) / 60))
-        yield _hold("Grace", f"its document is gone for less than the deletion grace: {left} min are left")
+        yield Hold("", "Grace", f"its document is gone for less than the deletion grace: {left} min are left")
     we_made_it = observed.network == removal.network and removal.app_name == removal.made_as
     is_adopted = removal.owner_label in observed.secret_names
     if observed.claim is not Claim.OURS or not (we_made_it or is_adopted):
-        yield _hold(
+        yield Hold(
+            "",
             "NotProven",
             f"app {removal.app_name} is neither {removal.made_as} on network {removal.network} nor labelled "
             f"{removal.owner_label}, so nothing proves that it is ours",
         )
     if removal.error_regions:
         silent = ", ".join(sorted(removal.error_regions))
-        yield _hold("RegionsSilent", f"regions that did not answer may hold machines of it: {silent}")
+        yield Hold("", "RegionsSilent", f"regions that did not answer may hold machines of it: {silent}")
 
 
 def _forbidden(removal: Removal, observed: ObservedApp, now: float) -> Iterable[Hold]:
     if label.is_protected(observed.secret_names):
-        yield _hold(
+        yield Hold(
+            "",
             "Protected",
             f"app {removal.app_name} is protected; first apply its document again with protect: false",
         )
-    until = label.paused_until(observed.secret_names)
-    if until is not None and until > now:
-        yield _hold("Paused", f"app {removal.app_name} is paused until {moment.shown(until)}")
+    by_label = label.paused_until(observed.secret_names)
+    if by_label is not None and by_label > now:
+        yield Hold("", "Paused", f"app {removal.app_name} is paused until {moment.shown(by_label)}")
+    if removal.paused_until is not None and removal.paused_until > now:
+        until, reason = moment.shown(removal.paused_until), printable(removal.pause_reason)
+        yield Hold("", "Paused", f"the fleet is paused until {until}: {reason}")
 
 
 def _unlisted(removal: Removal, observed: ObservedApp, volumes: list[ObservedVolume]) -> Iterable[Hold]:
@@ -128,16 +165,18 @@ def _unlisted(removal: Removal, observed: ObservedApp, volumes: list[ObservedVol
     seen = {machine.id for machine in (*observed.machines, *observed.gone)}
     holders = {volume.attached_machine_id for volume in volumes if volume.attached_machine_id}
     for machine in sorted((removal.rows | holders) - seen):
-        yield _hold("Unlisted", f"there is a machine {machine} in it, and the list of its machines lacks it")
+        yield Hold(
+            "", "Unlisted", f"there is a machine {machine} in it, and the list of its machines lacks it"
+        )
     listed = {volume.id for volume in observed.volumes}
     for mounted in sorted({one.volume_id for one in _living(observed) if one.volume_id} - listed):
-        yield _hold("Unlisted", f"a machine mounts volume {mounted}, and the list of its volumes lacks it")
+        yield Hold("", "Unlisted", f"a machine mounts volume {mounted}, and the list of its volumes lacks it")
     for what, counted, found in (
         ("machines", observed.machine_count, len(observed.machines)),
         ("volumes", observed.volume_count, len(volumes)),
     ):
         if counted > found:
-            yield _hold("Unlisted", f"Fly counts {counted} {what} in it, and their list shows {found}")
+            yield Hold("", "Unlisted", f"Fly counts {counted} {what} in it, and their list shows {found}")
 
 
 def _foreign_things(removal: Removal, observed: ObservedApp) -> Iterable[Hold]:
@@ -168,8 +207,8 @@ def _foreign_things(removal: Removal, observed: ObservedApp) -> Iterable[Hold]:
             )
     if observed.public_addresses:
         addresses = ", ".join(sorted(observed.public_addresses))
-        yield _hold(
-            "PubliclyReachable", f"it has addresses that we did not give it: {addresses}; release them"
+        yield Hold(
+            "", "PubliclyReachable", f"it has addresses that we did not give it: {addresses}; release them"
         )
 
 
@@ -197,16 +236,15 @@ def _next_step(removal: Removal, observed: ObservedApp, volumes: list[ObservedVo
     """Route, snapshots, machines, volumes, app: each only in a reading that shows the one before it done."""
     if not is_withdrawn(observed):
         return _Next((_withdraw(removal, observed),))
-    withdrawn_for_s = removal.withdrawn_for_s
-    if withdrawn_for_s is None or withdrawn_for_s < removal.withdraw_s:
+    heard_for_s = removal.withdrawn_for_s
+    if heard_for_s is None or heard_for_s < removal.withdraw_s:
         return _Next(waiting=(f"its route is withdrawn; routers may use it for {removal.withdraw_s:.0f} s",))
-    needs = [data_loss.missing(observed, one, since=now - withdrawn_for_s - SKEW_S) for one in volumes]
+    needs = [data_loss.missing(observed, one, since=now - heard_for_s - SKEW_S) for one in volumes]
     if not any(needs):
         return _taken_apart(removal, observed, volumes)
     held = tuple(need for need in needs if isinstance(need, Hold))
-    snapshots = tuple(need for need in needs if isinstance(need, SnapshotVolume))
-    waiting = tuple(need for need in needs if isinstance(need, str))
-    return _Next(() if held else snapshots, held, waiting)
+    snapshots = tuple(need for need in needs if isinstance(need, SnapshotVolume) and not held)
+    return _Next(snapshots, held, tuple(need for need in needs if isinstance(need, str)))
 
 
 def _taken_apart(removal: Removal, observed: ObservedApp, volumes: list[ObservedVolume]) -> _Next:
@@ -261,7 +299,3 @@ def _living(observed: ObservedApp) -> list[ObservedMachine]:
         (machine for machine in observed.machines if machine.state not in DYING),
         key=lambda machine: (machine.name, machine.id),
     )
-
-
-def _hold(reason: str, message: str) -> Hold:
-    return Hold("", reason, message)

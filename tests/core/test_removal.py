@@ -8,9 +8,10 @@ import pytest
 from reconciler.core import label, mark
 from reconciler.core.action import Class, DeleteApp, WithdrawRoute
 from reconciler.core.hold import Hold
+from reconciler.core.kinds import FleetSpec
 from reconciler.core.observed import Claim, ObservedApp, Snapshot
 from reconciler.core.plan import AppPlan
-from reconciler.core.removal import Removal, is_withdrawn, plan_removal
+from reconciler.core.removal import Removal, is_withdrawn, plan_removal, removal_of
 from tests.core.alice import LABEL, NOW, absent, alice, app, found, plan_app, slot, volume, with_volume
 from tests.core.model import Model
 
@@ -109,6 +110,7 @@ MISSING: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"machines": (), "volumes": (), "secret_names": frozenset({label.PROTECTED})},
     ),
     "it is paused": ("Paused", {}, {"secret_names": frozenset({LABEL, label.paused(NOW + 1)})}),
+    "the whole fleet is paused": ("Paused", {"paused_until": NOW + 1, "pause_reason": "a migration"}, {}),
     "a host does not answer": (
         "HostUnreachable",
         {},
@@ -149,6 +151,23 @@ def test_one_missing_proof_holds_it_whole_and_is_named(case: Any, stage: Any) ->
     plan = plan_removal(removal(**asked), stage(**changed), now=NOW)
     assert plan.actions == ()
     assert reason in {hold.reason for hold in plan.holds}
+
+
+def test_what_the_fleet_says_of_a_removal_is_taken_from_its_document() -> None:
+    pause = {"reason": "a migration", "until": "2026-12-01T00:00:00Z"}
+    spec = {"org": "acme", "installation": "inst01", "app_name": "acme-{name}", "regions": ["iad"]}
+    fleet = FleetSpec.model_validate({**spec, "paused": pause})
+    asked = removal_of(
+        fleet,
+        "alice",
+        "acme-alice",
+        absent_for_s=600.0,
+        source_complete=True,
+        withdrawn_for_s=10.0,
+        withdraw_s=10.0,
+        approved=frozenset({"vol_1"}),
+    )
+    assert asked == removal(paused_until=1_796_083_200.0, pause_reason="a migration")
 
 
 def test_every_missing_proof_has_a_line_of_its_own() -> None:
