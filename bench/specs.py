@@ -124,7 +124,8 @@ def main(documents: int, rows: int) -> None:
         write_documents(many, documents)
         write_table(table, rows)
         for what, where in (("documents", many), ("rows", table)):
-            subprocess.run([sys.executable, "-m", "bench.specs", what, str(where)], check=True)  # noqa: S603
+            again_here = [sys.executable, "-m", "bench.specs", what, str(where)]
+            subprocess.run(again_here, check=True)  # noqa: S603 (this very file)
 
 
 def write_documents(folder: Path, count: int) -> None:

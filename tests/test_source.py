@@ -414,4 +414,4 @@ async def test_a_finished_merge_is_noticed_although_no_file_changed(tmp_path: Pa
     async with asyncio.timeout(NOTICED_WITHIN_S):
         assert (await anext(looks)).complete
     stop.set()
-    await looks.aclose()  # type: ignore[attr-defined]
+    await looks.aclose()  # type: ignore[attr-defined]  # a generator behind the Iterator
