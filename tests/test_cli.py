@@ -40,8 +40,8 @@ def specs(tmp_path: Path) -> Path:
     """A folder with a fleet of two that holds."""
     folder = tmp_path / "specs"
     (folder / "users").mkdir(parents=True)
-    (folder / "fleet.yaml").write_text(FLEET)
-    (folder / "machine.yaml").write_text(MACHINE)
+    (folder / "fleet.yaml").write_text(FLEET.replace("acme-{name}", "acme-teststage-{name}"))
+    (folder / "machine.yaml").write_text(MACHINE.replace("studio:1", f"studio:1@sha256:{'0' * 64}"))
     for name in ("alice", "bob"):
         (folder / "users" / f"{name}.yaml").write_text(user(name))
     return folder
@@ -79,6 +79,19 @@ def test_documents_that_hold_are_valid(shell: Shell, specs: Path) -> None:
     """`validate` needs neither token nor network, and says what it read."""
     shell.environ.clear()
     assert shell("validate", specs) == Said(0, "2 user apps, 1 machine templates: no problems\n", "")
+
+
+def test_warnings_are_told_and_break_nothing(shell: Shell, specs: Path) -> None:
+    """What is only inadvisable is one line on stderr that says so, and the exit stays 0."""
+    (specs / "fleet.yaml").write_text(FLEET)
+    (specs / "machine.yaml").write_text(MACHINE)
+    said = shell("validate", specs)
+    assert (said.code, said.out) == (0, "2 user apps, 1 machine templates: no problems, 2 warnings\n")
+    fleet, machine = said.err.splitlines()
+    assert re.search(r"fleet\.yaml:5:\d+: warning: spec\.app_name: .* \[predictable-app-name\]$", fleet)
+    assert re.search(
+        r"machine\.yaml:7:\d+: warning: spec\.config\.image: .* \[image-without-digest\]$", machine
+    )
 
 
 def test_validate_tells_programs_everything_in_one_json(shell: Shell, specs: Path) -> None:
@@ -288,7 +301,7 @@ async def test_plan_apply_plan_status_agree_on_what_is_there(specs: Path) -> Non
 
         applied = await reconciler("apply", specs, "--yes", "--pace", "off", env=env)
         assert applied.code == Exit.OK, applied.err
-        assert sorted(fly.world.apps) == ["acme-alice", "acme-bob"]
+        assert sorted(fly.world.apps) == ["acme-teststage-alice", "acme-teststage-bob"]
 
         after = await reconciler("plan", specs, "--format", "json", "--detailed-exitcode", env=env)
         assert after.code == Exit.OK
@@ -297,7 +310,9 @@ async def test_plan_apply_plan_status_agree_on_what_is_there(specs: Path) -> Non
 
         shown = await reconciler("status", specs, env=env)
         assert shown.code == Exit.OK
-        assert re.search(r"^alice +acme-alice +True +yes +- +alice\.example\.com$", shown.out, re.MULTILINE)
+        assert re.search(
+            r"^alice +acme-teststage-alice +True +yes +- +alice\.example\.com$", shown.out, re.MULTILINE
+        )
         told = json.loads((await reconciler("status", specs, "--format", "json", env=env)).out)
         assert [each["name"] for each in told["users"] if each["serving"]] == ["alice", "bob"]
 
@@ -317,7 +332,7 @@ async def test_a_problem_in_one_document_does_not_hide_the_others_from_the_plan(
 async def test_a_held_change_is_told_by_the_exit_code(specs: Path) -> None:
     """A user whose app name another organisation holds is blocked: exit 3, others are planned."""
     async with hosted_api(straight, orgs=("acme", "rivals")) as fly:
-        fly.world.add_app("acme-alice", org="rivals")
+        fly.world.add_app("acme-teststage-alice", org="rivals")
         done = await reconciler("plan", specs, env=at(fly))
     assert done.code == Exit.BLOCKED
     assert "NameTaken" in done.out
