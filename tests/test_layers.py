@@ -32,7 +32,18 @@ INTENT = ("reconciler.intent", CORE)
 ROUTER = ("router.server", "router.state")
 LOOP = tuple(
     f"reconciler.{name}"
-    for name in ("intent", "reconcile", "census", "gate", "ledger", "lookout", "source", "workqueue")
+    for name in (
+        "intent",
+        "reconcile",
+        "census",
+        "gate",
+        "ledger",
+        "lookout",
+        "removals",
+        "source",
+        "witness",
+        "workqueue",
+    )
 )
 
 # The most specific name wins. A module that no line covers is an error: say here where it belongs.
@@ -59,7 +70,7 @@ LAW = (
     Layer("reconciler.reconcile", PASS),
     Layer("reconciler.census", (*INTENT, "router.table")),
     Layer("reconciler.survey", (*PASS, *INTENT, "reconciler.reconcile")),
-    Layer("reconciler.report", (CORE, "reconciler.survey")),
+    Layer("reconciler.report", (CORE, f"{FLY}.pace", "reconciler.survey")),
     Layer(
         "reconciler.report.progress", (CORE, "reconciler.report", "reconciler.rollout"), frozenset({"rich"})
     ),
@@ -76,6 +87,11 @@ LAW = (
     Layer("reconciler.ledger", (CORE,), NOTHING),
     Layer("reconciler.state_folder", (CORE, "reconciler.ledger"), frozenset({"structlog"})),
     Layer("reconciler.gate", (*VERB, "reconciler.ledger"), frozenset({"structlog"})),
+    Layer("reconciler.witness", (CORE,), NOTHING),
+    Layer(
+        "reconciler.removals",
+        (*PASS, *INTENT, "reconciler.gate", "reconciler.ledger", "reconciler.lookout", "reconciler.witness"),
+    ),
     Layer("reconciler.lookout", (*PASS, *INTENT, "reconciler.census")),
     Layer("reconciler.loop", (*PASS, *LOOP)),
     Layer(

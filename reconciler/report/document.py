@@ -3,6 +3,7 @@
 from typing import Any
 
 from reconciler.core.plan_json import to_json
+from reconciler.report.wording import effort
 from reconciler.survey import Survey
 
 Json = Any
@@ -10,8 +11,12 @@ Json = Any
 
 def survey_json(found: Survey) -> dict[str, Json]:
     """Values that json.dumps takes."""
+    told = to_json(found.plan)
+    takes = effort(found.plan)
+    summary = {**told["summary"], "api_calls": takes.calls, "at_least_s": round(takes.at_least_s, 1)}
     return {
-        **to_json(found.plan),
+        **told,
+        "summary": summary,
         "batches": [
             {
                 "id": batch.id,

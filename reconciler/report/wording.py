@@ -10,10 +10,12 @@ from collections.abc import Iterator, Sequence
 from reconciler.core import grouping
 from reconciler.core.action import Action, Class
 from reconciler.core.change import ARROW, Change, changes_of, subject_of
+from reconciler.core.cost import Cost, cost
 from reconciler.core.fleet_plan import FleetPlan
 from reconciler.core.grouping import Doing, Group
 from reconciler.core.plan import AppPlan
 from reconciler.core.problem import printable
+from reconciler.fly.pace import FLY
 from reconciler.survey import Survey
 
 NAMES_SHOWN = 3
@@ -75,8 +77,31 @@ def weight(plan: FleetPlan) -> str:
         _machines(actions, Class.RESTART, "restarted"),
         _machines(actions, Class.REPLACE, "made anew"),
         f"{count(lost, 'volume')} lost" if lost else "",
+        _effort(plan),
     ]
     return "; ".join(part for part in parts if part)
+
+
+def effort(plan: FleetPlan) -> Cost:
+    """What it takes when Fly's limits are kept."""
+    return cost(plan.apps, FLY.of)
+
+
+def _effort(plan: FleetPlan) -> str:
+    found = effort(plan)
+    if not found.calls:
+        return ""
+    calls = f"about {count(found.calls, 'API call')}"
+    if found.at_least_s < 1:
+        return calls
+    return f"{calls}, at least {_duration(found.at_least_s)} under Fly's limits"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length_s in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length_s:
+            return f"{seconds / length_s:,.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _machines(actions: Sequence[Action], klass: Class, what: str) -> str:

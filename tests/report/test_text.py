@@ -56,7 +56,7 @@ def test_identical_changes_of_many_users_are_one_line() -> None:
 
 def test_steps_of_the_same_users_stand_together() -> None:
     """New users are one paragraph: who, and then each of the steps."""
-    assert shown(survey_of(creating("alice"), creating("bob")))[2:] == [
+    assert shown(survey_of(creating("alice"), creating("bob")))[3:] == [
         "2× alice, bob",
         "    + create-app [create]  (no app yet)",
         "    ~ set-secrets: API_KEY set [in-place]",
@@ -68,8 +68,14 @@ def test_steps_of_the_same_users_stand_together() -> None:
 def test_restarts_are_counted_in_machines() -> None:
     """Beneath the summary stands how many machines of how many users go down and come back."""
     found = survey_of(updating("alice", slots=("web-0", "web-1")), updating("bob"))
-    assert shown(found)[1] == "3 machines of 2 users restarted"
+    assert shown(found)[1] == "3 machines of 2 users restarted; about 44 API calls"
     assert "[restart, 3 times]" in shown(found)[-1]
+
+
+def test_the_price_is_told_with_the_time_that_fly_limits_alone_cost() -> None:
+    """Many new apps take a second each, however fast we are."""
+    found = survey_of(*(creating(f"user-{number}") for number in range(303)))
+    assert shown(found)[1] == "about 4,848 API calls, at least 5 min under Fly's limits"
 
 
 def test_what_was_changed_by_hand_is_named() -> None:
@@ -122,7 +128,7 @@ def test_what_was_not_read_is_said_before_the_changes() -> None:
         problems=2,
         silent_regions=("iad",),
     )
-    assert shown(found)[1:4] == [
+    assert shown(found)[2:5] == [
         "2 problems in the documents; what they concern stays as it is",
         "no answer from iad; machines there are not seen",
         "bob: not read: cannot read app acme-bob",
