@@ -85,8 +85,8 @@ def _part_or_count(value: object) -> object:
 def _offered(value: object) -> object:
     if value in ("canary", "bluegreen"):
         raise wrong(
-            f"{quote(value)} is not offered: it puts new machines beside the old ones, and a volume can be on "
-            "one machine only; expected rolling or immediate",
+            f"{quote(value)} is not offered: it puts new machines beside the old ones, and a volume can be "
+            "on one machine only; expected rolling or immediate",
             "strategy-not-offered",
         )
     return value
