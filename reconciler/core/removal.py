@@ -1,27 +1,22 @@
 """What takes an app away whose document is gone: every proof first, then one step a reading.
 
-Answers for the proofs and the order. Nothing is remembered between readings: each one shows how far it came,
-and a document that comes back before the end finds its app as `plan` can heal it. Budgets are `guard`'s.
+Answers for the proofs. The steps are `dismantle`'s, budgets are `guard`'s.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import ceil
-from typing import NamedTuple, Required, TypedDict, Unpack
+from typing import Required, TypedDict, Unpack
 
-from reconciler.core import data_loss, label, mark, moment
-from reconciler.core.action import Action, DeleteApp, DestroyMachine, SnapshotVolume, WithdrawRoute
+from reconciler.core import data_loss, dismantle, label, mark, moment
 from reconciler.core.hold import Hold
 from reconciler.core.kinds import FleetSpec
-from reconciler.core.observed import Claim, ObservedApp, ObservedMachine, ObservedVolume
+from reconciler.core.observed import Claim, ObservedApp, ObservedVolume
 from reconciler.core.plan import AppPlan
 from reconciler.core.problem import printable, quote
 from reconciler.core.scalar import seconds
-from reconciler.core.slot import DYING, first_name, marked_slot
 from reconciler.core.volume import GOING
-
-SKEW_S = 60.0  # by which Fly's clock may be behind ours
 
 _SLOTS_VOLUME = re.compile(r"[a-z0-9_]+_[a-z0-9_]+_\d+")  # {group}_{volume}_{n}
 
@@ -82,7 +77,7 @@ def removal_of(fleet: FleetSpec, name: str, app_name: str, **known: Unpack[Known
 
 def is_withdrawn(observed: ObservedApp) -> bool:
     """Whether every machine says that nobody is to be sent to it."""
-    return all(mark.WITHDRAWN in machine.metadata for machine in _living(observed))
+    return not dismantle.still_in_service(observed)
 
 
 def plan_removal(removal: Removal, observed: ObservedApp, *, now: float) -> AppPlan:
@@ -107,7 +102,9 @@ def plan_removal(removal: Removal, observed: ObservedApp, *, now: float) -> AppP
         return AppPlan(
             name=removal.name, app_name=removal.app_name, holds=tuple(sorted(holds)), losses=losses
         )
-    step = _next_step(removal, observed, volumes, now)
+    step = dismantle.next_step(
+        observed, volumes, heard_for_s=removal.withdrawn_for_s, withdraw_s=removal.withdraw_s, now=now
+    )
     return AppPlan(
         name=removal.name,
         app_name=removal.app_name,
@@ -116,12 +113,6 @@ def plan_removal(removal: Removal, observed: ObservedApp, *, now: float) -> AppP
         waiting=step.waiting,
         losses=losses,
     )
-
-
-class _Next(NamedTuple):
-    actions: tuple[Action, ...] = ()
-    holds: tuple[Hold, ...] = ()
-    waiting: tuple[str, ...] = ()
 
 
 def _unproven(removal: Removal, observed: ObservedApp) -> Iterable[Hold]:
@@ -169,7 +160,7 @@ def _unlisted(removal: Removal, observed: ObservedApp, volumes: list[ObservedVol
             "", "Unlisted", f"there is a machine {machine} in it, and the list of its machines lacks it"
         )
     listed = {volume.id for volume in observed.volumes}
-    for mounted in sorted({one.volume_id for one in _living(observed) if one.volume_id} - listed):
+    for mounted in sorted({one.volume_id for one in dismantle.living(observed) if one.volume_id} - listed):
         yield Hold("", "Unlisted", f"a machine mounts volume {mounted}, and the list of its volumes lacks it")
     for what, counted, found in (
         ("machines", observed.machine_count, len(observed.machines)),
@@ -181,7 +172,7 @@ def _unlisted(removal: Removal, observed: ObservedApp, volumes: list[ObservedVol
 
 def _foreign_things(removal: Removal, observed: ObservedApp) -> Iterable[Hold]:
     """Things in the app that are not proven ours: the app's deletion would take them along."""
-    for machine in _living(observed):
+    for machine in dismantle.living(observed):
         if machine.host_status != "ok" or not machine.config:
             yield Hold(
                 machine.name,
@@ -229,73 +220,4 @@ def _is_our_volume(removal: Removal, volume: ObservedVolume, observed: ObservedA
     return any(
         machine.volume_id == volume.id and machine.metadata.get(mark.OWNER) == removal.owner
         for machine in (*observed.machines, *observed.gone)
-    )
-
-
-def _next_step(removal: Removal, observed: ObservedApp, volumes: list[ObservedVolume], now: float) -> _Next:
-    """Route, snapshots, machines, volumes, app: each only in a reading that shows the one before it done."""
-    if not is_withdrawn(observed):
-        return _Next((_withdraw(removal, observed),))
-    heard_for_s = removal.withdrawn_for_s
-    if heard_for_s is None or heard_for_s < removal.withdraw_s:
-        return _Next(waiting=(f"its route is withdrawn; routers may use it for {removal.withdraw_s:.0f} s",))
-    needs = [data_loss.missing(observed, one, since=now - heard_for_s - SKEW_S) for one in volumes]
-    if not any(needs):
-        return _taken_apart(removal, observed, volumes)
-    held = tuple(need for need in needs if isinstance(need, Hold))
-    snapshots = tuple(need for need in needs if isinstance(need, SnapshotVolume) and not held)
-    return _Next(snapshots, held, tuple(need for need in needs if isinstance(need, str)))
-
-
-def _taken_apart(removal: Removal, observed: ObservedApp, volumes: list[ObservedVolume]) -> _Next:
-    living = _living(observed)
-    dying = tuple(f"{one.name} is {one.state}" for one in observed.machines if one.state in DYING)
-    if living:
-        return _Next(tuple(_destroy(removal, machine) for machine in living), waiting=dying)
-    if dying:
-        return _Next(waiting=dying)
-    if volumes:
-        because = "its app's document is gone, its loss was approved, and it has a finished snapshot"
-        return _Next(tuple(data_loss.destroy(observed, volume, because=because) for volume in volumes))
-    return _Next((_delete(removal, observed),))
-
-
-def _withdraw(removal: Removal, observed: ObservedApp) -> WithdrawRoute:
-    return WithdrawRoute(
-        app_name=removal.app_name,
-        because="its document is gone",
-        key="withdraw",
-        machines=tuple(
-            (machine.id, machine.version)
-            for machine in _living(observed)
-            if mark.WITHDRAWN not in machine.metadata
-        ),
-    )
-
-
-def _destroy(removal: Removal, machine: ObservedMachine) -> DestroyMachine:
-    return DestroyMachine(
-        app_name=removal.app_name,
-        because="its app's document is gone and nobody is sent to it any more",
-        key=f"destroy:{machine.id}",
-        machine_id=machine.id,
-        slot=marked_slot(machine) or first_name(machine.name),
-        name=machine.name,
-        expected_version=machine.version,
-    )
-
-
-def _delete(removal: Removal, observed: ObservedApp) -> DeleteApp:
-    return DeleteApp(
-        app_name=removal.app_name,
-        because="its document is gone, and nothing is left in it",
-        key="delete-app",
-        network=observed.network,
-    )
-
-
-def _living(observed: ObservedApp) -> list[ObservedMachine]:
-    return sorted(
-        (machine for machine in observed.machines if machine.state not in DYING),
-        key=lambda machine: (machine.name, machine.id),
     )
