@@ -1,6 +1,8 @@
 """A table of users: each row by itself, and no row that could become more than its values."""
 
 import hashlib
+import json
+from random import Random
 from typing import Any
 
 import pytest
@@ -485,3 +487,72 @@ def test_what_a_row_says_is_checked_in_every_row() -> None:
     specs = fleet("name,region,n\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows), template=template)
     assert list(specs.users) == ["a", "b", "e"]
     assert specs.broken == {"c", "d"}
+
+
+def test_rows_hold_exactly_where_documents_would() -> None:
+    """Hundreds of rows, good and bad in every mixture, against a `UserApp` document for each."""
+    random = Random(7)  # noqa: S311 (made-up rows)
+    template = """
+    metadata: {labels: {plan: "{plan}"}}
+    spec:
+      hosts: ["{host}"]
+      regions: ["{region}"]
+      machines:
+        - name: web
+          template: "{template}"
+          count: "{count}"
+          config: {env: {PLAN: "{plan}"}, guest: {cpu_kind: shared, cpus: 1, memory_mb: "{mb}"}}
+          mount: {name: data, path: /data, size_gb: "{gb}"}
+"""
+    rows = []
+    for number in range(400):
+        name = random.choice(
+            [f"user-{number}", f"user-{number}", f"user-{number}", "www", "router", f"-{number}"]
+        )
+        rows.append(
+            {
+                "name": name,
+                "host": random.choice(
+                    [f"h{number}.example.com", f"h{number}.example.com", "x.example.net", "a b"]
+                ),
+                "region": random.choice(["iad", "lhr", "lhr", "xxx"]),
+                "template": random.choice(["studio", "studio", "studio", "studioo"]),
+                "count": random.choice(["1", "2", "0", "1", "101", "x"]),
+                "mb": random.choice(["512", "1024", "512", "3"]),
+                "gb": random.choice(["1", "5", "", "1"]),
+                "plan": f"plan {number}: 'x'",
+            }
+        )
+    names = [row["name"] for row in rows]
+    rows = [row for row in rows if names.count(row["name"]) == 1]
+    table = ",".join(rows[0]) + "\n" + "".join(",".join(row.values()) + "\n" for row in rows)
+    by_row = fleet(table, template=template)
+    by_document = load({"base.yaml": sample.BASE, "all.yaml": "\n---\n".join(map(as_document, rows))})
+    assert 20 < len(by_row.users) < 200
+    assert list(by_row.users) == list(by_document.users)
+    for name in by_row.users:
+        made = resolve(by_row, name, secrets_digest=None, key_id=None)
+        assert made == resolve(by_document, name, secrets_digest=None, key_id=None)
+
+
+def as_document(row: dict[str, str]) -> str:
+    """What somebody would write who knows of no sets."""
+
+    def number(text: str) -> object:
+        return int(text) if text.isdigit() else text
+
+    guest = {"cpu_kind": "shared", "cpus": 1, "memory_mb": number(row["mb"])}
+    machine = {
+        "name": "web",
+        "template": row["template"],
+        "count": number(row["count"]),
+        "config": {"env": {"PLAN": row["plan"]}, "guest": guest},
+        "mount": {"name": "data", "path": "/data", "size_gb": number(row["gb"])},
+    }
+    document = {
+        "apiVersion": "reconciler/v1alpha1",
+        "kind": "UserApp",
+        "metadata": {"name": row["name"], "labels": {"plan": row["plan"]}},
+        "spec": {"hosts": [row["host"]], "regions": [row["region"]], "machines": [machine]},
+    }
+    return json.dumps(document)
