@@ -13,6 +13,7 @@ from reconciler.core.action import Class
 from reconciler.core.grouping import Group, Told
 from reconciler.core.plan import AppPlan
 from reconciler.report.wording import (
+    EVERYBODY,
     SIGNS,
     action_lines,
     count,
@@ -31,7 +32,6 @@ from reconciler.survey import Survey
 
 EXAMPLES = 3  # of messages that have one reason
 ALL_NAMED = frozenset({Class.DATA_LOSS, Class.DELETE, Class.REPLACE})  # nobody is lost among "and 12 more"
-EVERYBODY = 1_000_000_000
 
 STYLES = {
     Class.DATA_LOSS: "bold red",
@@ -73,7 +73,7 @@ def _lines(found: Survey, detail: Detail) -> _Lines:
         yield from _every_app(plan.apps)
     else:
         yield from _grouped(plan.apps)
-    remarked = tuple(remarks(found))
+    remarked = remarks(found, shown=EVERYBODY) if detail is Detail.EXPANDED else remarks(found)
     yield from _spaced((line, "dim") for line in remarked)
 
 

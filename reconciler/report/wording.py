@@ -19,6 +19,7 @@ from reconciler.fly.pace import FLY
 from reconciler.survey import Survey
 
 NAMES_SHOWN = 3
+EVERYBODY = 1_000_000_000
 DIGEST_SHOWN = 12  # characters of a digest, as container tools show them
 LONGEST_PAIR = 60  # two values that are longer share their beginning
 
@@ -130,13 +131,14 @@ def gaps(found: Survey) -> Iterator[str]:
         yield f"{app.name}: not read: {app.message}"
 
 
-def remarks(found: Survey) -> Iterator[str]:
-    """What is left alone, and what could not be compared."""
+def remarks(found: Survey, *, shown: int = 20) -> Iterator[str]:
+    """What is left alone, and what could not be compared; `shown`: so many names at most, the rest counted."""
     plan = found.plan
     for name, why in found.missing_secrets:
         yield f"secret {name} has no value here: {why}"
     if plan.unclaimed:
-        yield f"unclaimed, without a document that holds, left as they are: {', '.join(plan.unclaimed)}"
+        unclaimed = names(plan.unclaimed, shown=shown)
+        yield f"unclaimed, without a document that holds, left as they are: {unclaimed}"
     if plan.not_compared:
         apps = count(plan.not_compared, "app")
         yield f"secrets of {apps} not compared: their values or the root key are not known here"

@@ -184,6 +184,13 @@ def test_a_secret_without_a_value_is_named_with_the_reason() -> None:
     assert shown(found)[-1] == r"secret API_KEY has no value here: the file k\n cannot be read"
 
 
+def test_apps_without_a_document_are_named_and_the_rest_counted() -> None:
+    """Twenty names are enough for a look; --expand has all of them."""
+    found = survey_of(unclaimed=tuple(f"user-{number:02}" for number in range(50)))
+    assert shown(found)[-1].endswith("user-18, user-19 … and 30 more")
+    assert shown(found, Detail.EXPANDED)[-1].endswith("user-48, user-49")
+
+
 def test_secrets_that_are_not_compared_are_counted() -> None:
     """Without their values here nothing is claimed about them."""
     found = Survey(FleetPlan(in_sync=4, not_compared=3), (), ())
