@@ -4,7 +4,7 @@ Answers for bounded memory and the shape of a log line (that of Fly's log stream
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -54,6 +54,7 @@ class Journal:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.requests: deque[Asked] = deque(maxlen=REQUESTS_KEPT)
+        self.answered: Counter[str] = Counter()  # by method, since the start
         self.lines: deque[dict[str, Any]] = deque(maxlen=LINES_KEPT)
         self._feeds: WeakSet[Feed] = WeakSet()
 
@@ -65,6 +66,7 @@ class Journal:
 
     def asked(self, *, method: str, path: str, status: int, request_id: str) -> None:
         """Note a request and its answer."""
+        self.answered[method] += 1
         self.requests.append(Asked(method, path, status, self._clock(), request_id))
 
     def proxy_line(

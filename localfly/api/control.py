@@ -49,7 +49,7 @@ def routes(journal: Journal) -> dict[tuple[str, str], Handler]:
     """The endpoints."""
 
     async def requests(call: Call) -> Response:
-        """The latest API requests, oldest first."""
+        """The latest API requests, oldest first, and how many there were in all, by method."""
         call.query()
         asked = [
             {
@@ -61,7 +61,7 @@ def routes(journal: Journal) -> dict[tuple[str, str], Handler]:
             }
             for entry in journal.requests
         ]
-        return ok({"requests": asked})
+        return ok({"requests": asked, "answered": dict(sorted(journal.answered.items()))})
 
     async def logs(call: Call) -> Response:
         """The latest log lines, oldest first; `subject` as in NATS: `*` is one part, a final `>` the rest.

@@ -165,7 +165,9 @@ async def test_every_answer_carries_its_own_request_id() -> None:
             await fly.client.get("/nowhere"),
         ]
         ids = [answer.headers["fly-request-id"] for answer in answers]
-        noted = (await fly.client.get("/_localfly/requests")).json()["requests"]
+        told = (await fly.client.get("/_localfly/requests")).json()
+        noted = told["requests"]
+        assert sum(told["answered"].values()) == len(noted)
 
     assert len(set(ids)) == 4
     assert [(entry["method"], entry["path"], entry["status"]) for entry in noted] == [

@@ -1,0 +1,194 @@
+"""How fast a fleet is planned and applied: `python -m bench.fleet [CONVERGED [LIMITED [UNLIMITED]]]`.
+
+Without numbers 10,000 converged user apps to plan, 200 new ones within Fly's rate limits, 1,000 without any.
+
+Method. A localfly process of its own (`--fast`, all in memory) and user apps of one machine, a volume and the
+replay keys each, created asleep: processes of machines would only take the computer from what is measured. The commands run as a user types them, in processes of their own.
+
+- apply without limits: `reconciler apply --yes --pace off` of new user apps into an empty organisation.
+- apply within limits: the same with `--pace fly`, and localfly keeping Fly's limits too. Beside it the bound
+  that no program can beat: Fly takes one new app a second for an organisation, after a burst of three.
+- plan: `reconciler plan --format json --summary` of a fleet in which nothing differs, with the calls that
+  localfly counted. Beside it `reconciler validate` on the same folder, which reads the documents and asks
+  nothing: the difference is what looking at the fleet costs. With limits on, the bound is that of the list
+  calls: an organisation's list may be asked for once a second, after a burst of three.
+
+Ratios are to the bound, or to the other program in the same run. The computer should do nothing else.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.localfly_size import TOKEN, connected, free_port, get, listening, program
+
+CONVERGED, LIMITED, UNLIMITED = 10_000, 200, 1_000
+A_FILE = 100
+BURST, PER_S = 3, 1.0
+PAGE = 1_000
+WORKERS = "64"
+FLEET = """apiVersion: reconciler/v1alpha1
+kind: Fleet
+metadata: {name: bench}
+spec: {org: acme, installation: bench4f9k, app_name: "bench4f9k-{name}", regions: [iad]}
+---
+apiVersion: reconciler/v1alpha1
+kind: Router
+metadata: {name: router}
+spec:
+  domains: [example.com]
+  listeners: [{name: public, app: bench-router, bind: "127.0.0.1:0", ports: [80]}]
+---
+apiVersion: reconciler/v1alpha1
+kind: Machine
+metadata: {name: studio}
+spec:
+  config:
+    image: registry.fly.io/studio@sha256:DIGEST
+    guest: {cpu_kind: shared, cpus: 1, memory_mb: 256}
+    services: [{internal_port: 8080, ports: [{port: 80, handlers: [http]}]}]
+""".replace("DIGEST", "5" * 64)
+USER = """apiVersion: reconciler/v1alpha1
+kind: UserApp
+metadata: {name: NAME}
+spec:
+  machines: [{name: web, template: studio, skip_launch: true, mount: {name: data, path: /data, size_gb: 1}}]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """One command: what it printed, and what it took."""
+
+    out: str
+    wall_s: float
+    cpu_s: float
+
+
+async def main(converged: int, limited: int, unlimited: int) -> None:
+    """Measure, and print one line for each figure."""
+    with fleet(unlimited) as specs:
+        async with localfly() as api:
+            ran = await reconciler("apply", specs, "--yes", "--pace", "off", api=api)
+            calls = await calls_of(api)
+        told(
+            f"apply, {unlimited:,} new apps, no limits",
+            ran,
+            f"{sum(calls.values()) / ran.wall_s:,.0f} calls/s",
+        )
+    with fleet(converged) as specs:
+        async with localfly() as api:
+            ran = await reconciler("apply", specs, "--yes", "--pace", "off", api=api)
+            told(f"apply, {converged:,} new apps, no limits", ran, "")
+            alone = await reconciler("validate", specs, api=api)
+            told(f"validate, {converged:,} documents", alone, "")
+            for pace in ("off", "fly"):
+                before = await calls_of(api)
+                ran = await reconciler("plan", specs, "--format", "json", "--pace", pace, api=api)
+                calls = await calls_of(api) - before
+                expect_nothing_to_do(ran.out)
+                lists = 1 + -(-converged // PAGE)
+                bound = max(0.0, (lists - 1 - BURST) / PER_S)
+                more = f"{ran.wall_s - alone.wall_s:.2f} s more than validate; {sum(calls.values())} calls"
+                told(
+                    f"plan, {converged:,} apps, --pace {pace}",
+                    ran,
+                    f"{more}; bound of the limiter {bound:.0f} s",
+                )
+    with fleet(limited) as specs:
+        async with localfly(keeps_limits=True) as api:
+            ran = await reconciler("apply", specs, "--yes", "--pace", "fly", api=api)
+        bound = (limited - BURST) / PER_S
+        told(
+            f"apply, {limited:,} new apps, Fly's limits",
+            ran,
+            f"{ran.wall_s / bound:.2f} of the bound of {bound:.0f} s",
+        )
+
+
+def told(what: str, ran: Ran, more: str) -> None:
+    """One line."""
+    print(f"{what:<42} {ran.wall_s:>7.2f} s  {ran.cpu_s:>7.2f} s of processor  {more}".rstrip(), flush=True)
+
+
+def expect_nothing_to_do(out: str) -> None:
+    """End the bench when the fleet is not what is measured."""
+    summary = json.loads(out)["summary"]
+    if summary["actions"] or summary["holds"]:
+        raise SystemExit(f"the fleet is not converged: {summary}")
+
+
+@contextmanager
+def fleet(users: int) -> Iterator[Path]:
+    """A folder of specs for so many users, a hundred a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        specs = Path(folder, "specs")
+        specs.mkdir()
+        (specs / "fleet.yaml").write_text(FLEET, "utf-8")
+        for first in range(0, users, A_FILE):
+            names = [f"user-{number:06}" for number in range(first, min(first + A_FILE, users))]
+            text = "---\n".join(USER.replace("NAME", name) for name in names)
+            (specs / f"users-{first:06}.yaml").write_text(text, "utf-8")
+        yield specs
+
+
+async def reconciler(*arguments: str | Path, api: str) -> Ran:
+    """Run the command as a user would, with a state folder of its own below the specs' parent."""
+    specs = next(each for each in arguments if isinstance(each, Path))
+    state = ("--state", specs.parent / "state") if arguments[0] != "validate" else ()
+    workers = ("--workers", WORKERS) if arguments[0] != "validate" else ()
+    argv = [str(each) for each in ("-m", "reconciler", *arguments, *state, *workers)]
+    before, began = os.times(), time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *argv,
+        env=environment(api),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    wall_s, after = time.monotonic() - began, os.times()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(argv)} exited with {process.returncode}: {err.decode()[-2000:]}")
+    cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
+    return Ran(out.decode(), wall_s, cpu_s)
+
+
+def environment(api: str) -> Mapping[str, str]:
+    """What a user would set."""
+    return {
+        "PATH": os.environ.get("PATH", ""),
+        "FLY_API_TOKEN": TOKEN,
+        "FLY_API_HOSTNAME": api,
+        "RECONCILER_ROOT_KEY": "1f" * 32,
+    }
+
+
+@asynccontextmanager
+async def localfly(*, keeps_limits: bool = False) -> AsyncIterator[str]:
+    """The address of a localfly that is ready."""
+    port = free_port()
+    flags = ["--fast", "--org", "acme", "--token", TOKEN, *([] if keeps_limits else ["--no-rate-limits"])]
+    async with program("-m", "localfly", "--api", f"127.0.0.1:{port}", *flags):
+        await listening(port)
+        yield f"127.0.0.1:{port}"
+
+
+async def calls_of(api: str) -> Counter[str]:
+    """How many API requests localfly has answered, by method."""
+    async with connected(int(api.rpartition(":")[2])) as connection:
+        _, body = await connection.ask(get("/_localfly/requests"))
+    return Counter(json.loads(body)["answered"])
+
+
+if __name__ == "__main__":
+    given = [int(each) for each in sys.argv[1:]]
+    asyncio.run(main(*(given + [CONVERGED, LIMITED, UNLIMITED][len(given) :])))
