@@ -132,7 +132,7 @@ def gaps(found: Survey) -> Iterator[str]:
 
 
 def remarks(found: Survey, *, shown: int = 20) -> Iterator[str]:
-    """What is left alone, and what could not be compared; `shown`: so many names at most, the rest counted."""
+    """What is left alone, and what could not be compared; `shown`: so many names, the rest is counted."""
     plan = found.plan
     for name, why in found.missing_secrets:
         yield f"secret {name} has no value here: {why}"
