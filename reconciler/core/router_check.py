@@ -8,7 +8,7 @@ from reconciler.core.envelope import Held
 from reconciler.core.kinds import FleetSpec, RouterSpec
 from reconciler.core.library import Findings, Libraries, MayBeLost
 from reconciler.core.problem import one_of, quote
-from reconciler.core.scalar import LONGEST_APP_NAME, LONGEST_HOST
+from reconciler.core.scalar import LONGEST_APP_NAME, LONGEST_HOST, is_of_fly
 
 PLAIN_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 PLAIN_HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -86,7 +86,7 @@ def agreement(libraries: Libraries) -> Agrees:
         if len(name) > longest or name in taken or not PLAIN_NAME.fullmatch(name):
             return False
         for host in hosts or ():
-            if not PLAIN_HOST.fullmatch(host) or len(host) > LONGEST_HOST:
+            if not PLAIN_HOST.fullmatch(host) or len(host) > LONGEST_HOST or is_of_fly(host):
                 return False
             if endings and (not host.endswith(endings) or not reserved.isdisjoint(host.split("."))):
                 return False

@@ -25,6 +25,7 @@ LONGEST_VOLUME_NAME = 30
 LONGEST_HOST = 253
 LAST_PORT = 65535
 FLYS_DOMAINS = ("fly.dev", "fly.io", "flycast", "internal")
+_BELOW_FLYS = tuple(f".{domain}" for domain in FLYS_DOMAINS)
 LONGEST_DURATION_S = 2**63 // 10**9
 SHORTEST_PLAIN_NS = 1_000_000  # nobody means 15 nanoseconds by `interval: 15`
 
@@ -196,7 +197,7 @@ def _host(value: str) -> str:
         raise wrong(f"{quote(value)} must be in small letters{did_you_mean(value, [lowered])}", "bad-host")
     if value.endswith(".") and _is_host(value[:-1]):
         raise wrong(f"{quote(value)} must not end with a dot{did_you_mean(value, [value[:-1]])}", "bad-host")
-    if value in FLYS_DOMAINS or value.endswith(tuple(f".{domain}" for domain in FLYS_DOMAINS)):
+    if is_of_fly(value):
         raise wrong(
             f"{quote(value)} is below a domain of Fly's, where a name leads to one app alone and past the "
             "Router; expected a host below a domain of your own",
@@ -208,6 +209,11 @@ def _host(value: str) -> str:
             "bad-host",
         )
     return value
+
+
+def is_of_fly(host: str) -> bool:
+    """Whether Fly alone says where such a name leads."""
+    return host in FLYS_DOMAINS or host.endswith(_BELOW_FLYS)
 
 
 def _is_host(value: str) -> bool:
