@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test format clean
+.PHONY: demo test crash-matrix format clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python specs/demo.py
 
 test: $(VENV)/installed
 	@$(BIN)/python -m pytest
+
+crash-matrix: $(VENV)/installed
+	@KILL_AT=every $(BIN)/python -m pytest tests/test_crash_matrix.py tests/journeys/test_killed.py
 
 format: $(VENV)/installed
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .

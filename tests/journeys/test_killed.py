@@ -1,142 +1,162 @@
-"""`kill -9` of the reconciler in the middle of its work, then a restart: nothing twice, nothing half made."""
+"""`kill -9` of the reconciler in the middle of its work, again and again: nothing twice, nothing half made.
 
+Each test has five deaths, at calls drawn from a seed, while users are made and, from the third on, changed.
+`make crash-matrix` has one test for each call instead (KILL_AT=every).
+"""
+
+import itertools
 import os
 import random
-import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from localfly.world import World
-from tests import wire
-from tests.journeys.hosted import TOKEN, Handle, hosted_api
+from localfly.world import App, World
+from tests import matrix_report, wire
+from tests.journeys.hosted import TOKEN, Handle, Hosted, hosted_api
 
-USERS = [f"user{n:02}" for n in range(20)]
-SEED = 20
+USERS = [f"user{n}" for n in range(6)]
+SEED = 25
+LIVES, DEATHS = 5, 5
+CALLS = 90  # of a life without a death, and a little more
+LEASE_S = 15.0  # how long what a dead process held stays held
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """A moment: before or after the n-th call of a kind has had its effect; its answer never arrives."""
+class Death:
+    """The process dies at its n-th call, before it or after its effect; the answer never arrives.
 
-    call: str  # "METHOD path", a regular expression
-    has_effect: bool
+    `is_changed`: it works on the changed documents.
+    """
+
     nth: int
+    has_effect: bool
+    is_changed: bool
 
     def __str__(self) -> str:
-        return f"{'after' if self.has_effect else 'before'} call {self.nth} of {self.call}"
+        what = "change" if self.is_changed else "create"
+        return f"{what} {'after' if self.has_effect else 'before'} {self.nth}"
 
 
-def points() -> list[Point]:
-    """Five moments, drawn from a seed: between app and secrets, volume and machine, machine and mark."""
+def lives() -> list[list[Death]]:
+    """Seeded ones, or one for each call and kind."""
+    if os.environ.get("KILL_AT") == "every":
+        kinds = list(itertools.product((False, True), repeat=2))
+        return [[Death(nth, *kind)] for nth in range(1, CALLS + 1) for kind in kinds]
     draw = random.Random(SEED)  # noqa: S311 (a seed that gives the same points each time is what we want)
-    kinds = [
-        (r"POST /v1/apps", True),
-        (r"POST /v1/apps/[^/]+/secrets", False),
-        (r"POST /v1/apps/[^/]+/volumes", True),
-        (r"POST /v1/apps/[^/]+/machines", True),
-        (r"PATCH /v1/apps/[^/]+/machines/[^/]+/metadata", False),
+    return [
+        [Death(draw.randrange(2, 30), draw.random() < 0.5, number > 1) for number in range(DEATHS)]
+        for _ in range(LIVES)
     ]
-    return [Point(call, has_effect, draw.randrange(1, len(USERS))) for call, has_effect in kinds]
 
 
 @dataclass(slots=True)
 class Assassin:
-    """Kills the program that it is told of at its point, once."""
+    """Kills the program that it is told of at its n-th call."""
 
-    point: Point
+    death: Death | None = None
     victim: int = 0
-    seen: int = 0
-    is_done: bool = False
+    calls: int = 0
 
-    async def between(self, method: str, path: str, handle: Handle) -> None:
+    async def between(self, method: str, path: str, handle: Handle) -> None:  # noqa: ARG002 - every call counts
         """Let every request through but the one."""
-        if not self.is_done and re.fullmatch(self.point.call, f"{method} {path}"):
-            self.seen += 1
-            if self.seen == self.point.nth:
-                self.is_done = True
-                if self.point.has_effect:
-                    await handle(answer=False)
-                os.kill(self.victim, signal.SIGKILL)
-                return
-        await handle()
+        self.calls += 1
+        if self.death is None or self.calls != self.death.nth:
+            await handle()
+            return
+        if self.death.has_effect:
+            await handle(answer=False)
+        os.kill(self.victim, signal.SIGKILL)
 
 
 @pytest.mark.wire
-@pytest.mark.parametrize("point", points(), ids=str)
-async def test_killed_while_it_creates_twenty_apps_it_finishes_exactly_twenty(
-    point: Point, tmp_path: Path
+@pytest.mark.parametrize("deaths", lives(), ids=lambda deaths: ", ".join(map(str, deaths)))
+async def test_killed_again_and_again_it_ends_with_exactly_what_is_wanted(
+    deaths: list[Death], tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    """After a kill -9 and a restart there are twenty apps, machines and volumes, all whole and ours."""
-    specs = written(tmp_path)
-    assassin = Assassin(point)
-    async with hosted_api(assassin.between) as fly:
-        argv = (
-            wire.PYTHON,
-            "-m",
-            "reconciler",
-            "run",
-            specs,
-            "--pace",
-            "off",
-            "--yes",
-            "--state",
-            tmp_path / "state",
-            "--listen",
-            "public=127.0.0.1:0",
-        )
-        env = {"FLY_API_HOSTNAME": fly.url, "FLY_API_TOKEN": TOKEN, "RECONCILER_ROOT_KEY": "ab" * 32}
-
-        async with wire.started(*argv, env=env) as first:
-            assassin.victim = first.pid
-            assert await first.ended(within_s=30) == -signal.SIGKILL
-        assert len(machines(fly.world)) < len(USERS) or "metadata" in point.call
-
-        async with wire.started(*argv, env=env) as second:
-            await second.said(r'"fleet\.converged"', within_s=30)
-            second.send(signal.SIGTERM)
-            assert await second.ended(within_s=15) == 0
-
-        assert sorted(fly.world.apps) == [f"acme-{name}" for name in USERS]
-        assert {app.network for app in fly.world.apps.values()} == {f"acmekill-{name}" for name in USERS}
-        assert sorted(machines(fly.world)) == [(f"acme-{name}", "web-0") for name in USERS]
-        assert sorted(volumes(fly.world)) == [(f"acme-{name}", "web_data_0") for name in USERS]
-        for app in fly.world.apps.values():
-            assert {"PRESHARED_KEY", "RECONCILER_OWNER_ACMEKILL"} <= set(app.secrets)
-            (machine,) = [each for each in app.machines.values() if each.state != "destroyed"]
-            assert machine.config["metadata"]["reconciler_version"] == machine.instance_id
-            assert machine.config["mounts"][0]["volume"] in app.volumes
-
-
-def written(place: Path) -> Path:
-    """Twenty users with a volume each, and a router, so that apps need keys."""
-    specs = place / "specs"
+    """Six users are made, updated, given room and a second machine, and no `kill -9` shows in the end."""
+    specs = tmp_path / "specs"
     specs.mkdir()
-    documents = [FLEET, ROUTER, MACHINE, *(USER.format(name=name) for name in USERS)]
-    (specs / "all.yaml").write_text("---\n".join(documents), "utf-8")
-    return specs
+    wanted = specs / "all.yaml"
+    wanted.write_text(documents(), "utf-8")
+    assassin = Assassin()
+    died = 0
+    async with hosted_api(assassin.between) as fly:
+        if deaths[0].is_changed:
+            await one_life(fly, assassin, None, tmp_path)
+        for death in deaths:
+            wanted.write_text(documents(is_changed=death.is_changed), "utf-8")
+            died += await one_life(fly, assassin, death, tmp_path)
+        wanted.write_text(documents(is_changed=True), "utf-8")
+        await one_life(fly, assassin, None, tmp_path)
+        assert wrongs(fly.world) == []
+    matrix_report.count(pytestconfig, "kills -9", died)
 
 
-def machines(world: World) -> list[tuple[str, str]]:
-    """(app, name) of every machine that lives."""
-    return [
-        (app.name, machine.name)
-        for app in world.apps.values()
-        for machine in app.machines.values()
-        if machine.state != "destroyed"
+async def one_life(fly: Hosted, assassin: Assassin, death: Death | None, place: Path) -> bool:
+    """A process until it has nothing left to do; whether it was killed before."""
+    assassin.death, assassin.calls = death, 0
+    words = ("run", place / "specs", "--pace", "off", "--yes", "--state", place / "state")
+    argv = (wire.PYTHON, "-m", "reconciler", *words, "--listen", "public=127.0.0.1:0")
+    env = {"FLY_API_HOSTNAME": fly.url, "FLY_API_TOKEN": TOKEN, "RECONCILER_ROOT_KEY": "ab" * 32}
+    async with wire.started(*argv, env=env) as program:
+        assassin.victim = program.pid
+        await wire.until(lambda: program.is_over or is_content(program), within_s=30, what="an end")
+        if not program.is_over:
+            assassin.death = None
+            program.send(signal.SIGTERM)
+        code = await program.ended(within_s=15)
+    await fly.world.clock.advance(LEASE_S)
+    assert code == (0 if assassin.death is None else -signal.SIGKILL)
+    return code != 0
+
+
+def is_content(program: wire.Program) -> bool:
+    """Whether it said that it has nothing left to do."""
+    return any('"fleet.converged"' in line for line in (*program.out, *program.err))
+
+
+def wrongs(world: World) -> list[str]:
+    """What is not as the changed documents want it, or there twice; one line each."""
+    found = [] if sorted(world.apps) == [f"acme-{name}" for name in USERS] else [f"apps {sorted(world.apps)}"]
+    for app in world.apps.values():
+        found += [f"{app.name}: {what}" for what in app_wrongs(app)]
+    return found
+
+
+def app_wrongs(app: App) -> list[str]:
+    """The same of one app."""
+    has_more, has_room = app.name.endswith("user1"), app.name.endswith("user0")
+    machines = sorted(app.living(), key=lambda machine: machine.name)
+    volumes = [volume for volume in app.volumes.values() if volume.deleted_at is None]
+    mounted = sorted(machine.config["mounts"][0]["volume"] for machine in machines)
+    holds = {
+        "network": app.network == f"acmekill-{app.name.removeprefix('acme-')}",
+        "secrets": {"PRESHARED_KEY", "RECONCILER_OWNER_ACMEKILL"} <= set(app.secrets),
+        "machines": [m.name for m in machines] == (["web-0", "web-1"] if has_more else ["web-0"]),
+        "nothing made in vain": len(app.machines) == len(machines) and len(app.volumes) == len(volumes),
+        "volumes": mounted == sorted(volume.id for volume in volumes),
+        "room": [volume.size_gb for volume in volumes] == [2 if has_room else 1] * len(volumes),
+        "image": {m.config["image"] for m in machines} == {"registry.fly.io/studio:2"},
+        "marks": all(m.config["metadata"].get("reconciler_version") == m.instance_id for m in machines),
+    }
+    return [f"wrong {what}" for what, is_so in holds.items() if not is_so]
+
+
+def documents(*, is_changed: bool = False) -> str:
+    """Six users with a volume each, and a router, so that apps need keys."""
+    machine = MACHINE.replace("studio:1", "studio:2") if is_changed else MACHINE
+    users = [
+        USER.format(
+            name=name,
+            count=2 if is_changed and name == "user1" else 1,
+            size=2 if is_changed and name == "user0" else 1,
+        )
+        for name in USERS
     ]
-
-
-def volumes(world: World) -> list[tuple[str, str]]:
-    """(app, name) of every volume that is there."""
-    return [
-        (app.name, volume.name)
-        for app in world.apps.values()
-        for volume in app.volumes.values()
-        if volume.deleted_at is None
-    ]
+    return "---\n".join([FLEET, ROUTER, machine, *users])
 
 
 FLEET = """
@@ -167,5 +187,6 @@ apiVersion: reconciler/v1alpha1
 kind: UserApp
 metadata: {{name: {name}}}
 spec:
-  machines: [{{name: web, template: studio, mount: {{name: data, path: /data, size_gb: 1}}}}]
+  machines:
+    - {{name: web, template: studio, count: {count}, mount: {{name: data, path: /data, size_gb: {size}}}}}
 """
