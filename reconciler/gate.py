@@ -118,7 +118,7 @@ class Gate:
         free = [
             name
             for name in sorted(self._held)
-            if not (items := self._wanted(name)) or verdict.admitted.intersection(items)
+            if not any(item in verdict.held for item in self._wanted(name))
         ]
         self._held.difference_update(free)
         room, _ = self._standing(self._limits).room(Kind.RESTART)

@@ -16,7 +16,7 @@ from reconciler.core.desired import DesiredApp
 from reconciler.core.fleet import Member
 from reconciler.core.item import Item
 from reconciler.core.observed import Claim, ListedApp, ObservedFleet, Row
-from reconciler.core.plan import in_sync, is_proven
+from reconciler.core.plan import AppPlan, in_sync, is_proven
 from reconciler.fly.client import FlyClient
 from reconciler.intent import Intent
 from reconciler.observe import observe_fleet
@@ -55,8 +55,12 @@ class Lookout:
         self._intent = intent
         self._census = census
         self._seen: ObservedFleet | None = None
+        self._silent: tuple[str, ...] = ()
         self._read_at: dict[str, float] = {}  # loop time of the last whole reading, by document name
         self._left: dict[str, _Left] = {}
+        self._leaving: dict[str, AppPlan] = {}  # what was last decided about those without a document
+        self._withdrawn: set[str] = set()
+        self.unclaimed: tuple[Member, ...] = ()  # apps of ours without a document
 
     async def look(self) -> Outlook:
         """Look once and publish what that shows.
@@ -67,6 +71,7 @@ class Lookout:
         observed = await observe_fleet(self._fly, self._intent.fleet.org)
         if observed.error_regions:
             log.warning("fleet.observed_in_part", silent_regions=",".join(observed.error_regions))
+        self._silent = observed.error_regions
         self._seen = _with_silent_regions(observed, self._seen)
         differing: list[str] = []
         left: set[str] = set()
@@ -121,8 +126,40 @@ class Lookout:
                 found[name] = replace(known, unclaimed=True)
             self._read_at.pop(name, None)
             self._left.pop(name, None)
-        self._census.put_unclaimed(found.values())
+        for name in {*self._leaving, *self._withdrawn} - found.keys():
+            self._leaving.pop(name, None)
+            self._withdrawn.discard(name)
+        self.unclaimed = tuple(found.values())
+        self._put_unclaimed()
         return frozenset(found)
+
+    def tell_leaving(self, name: str, plan: AppPlan) -> None:
+        """What was decided about an app without a document."""
+        self._leaving[name] = plan
+        self._put_unclaimed()
+
+    def withdraw(self, name: str) -> None:
+        """Its removal is under way: from now on nobody is sent there by this router."""
+        self._withdrawn.add(name)
+        self._put_unclaimed()
+        self._census.publish()
+
+    @property
+    def silent_regions(self) -> tuple[str, ...]:
+        """Regions that did not answer the last look."""
+        return self._silent
+
+    def row_ids(self, app_name: str) -> frozenset[str]:
+        """The machines of that app by the last look."""
+        return frozenset(row.id for row in (self._seen.rows.get(app_name, ()) if self._seen else ()))
+
+    def _put_unclaimed(self) -> None:
+        self._census.put_unclaimed(
+            fleet.leaving(member, plan, is_withdrawn=member.name in self._withdrawn)
+            if (plan := self._leaving.get(member.name)) is not None
+            else member
+            for member in self.unclaimed
+        )
 
     def read(self, name: str) -> None:
         """`name` was read whole just now: lists from before do not count for it."""

@@ -28,6 +28,8 @@ from reconciler.intent import Change, Intent, NotUsable
 from reconciler.ledger import LedgerError
 from reconciler.lookout import Lookout
 from reconciler.reconcile import Seen, reconcile
+from reconciler.removals import Removals
+from reconciler.witness import Witness
 from reconciler.workqueue import Closed, Priority, WorkQueue
 
 FINISH_WITHIN_S = 8.0  # for passes under way at the end; leases and doors take up to 3 s each after
@@ -55,13 +57,14 @@ class Loop:
         intent: Intent,
         census: Census,
         gate: Gate,
+        witness: Witness,
         source: Watched,
         describe: str,
         random: Random,
         resync_s: float = 30.0,
         workers: int = 8,
     ) -> None:
-        """`describe`: `{installation}/{process}`, written on leases."""
+        """`describe`: `{installation}/{process}`, written on leases; `witness` reads what `source` does."""
         self._fly = fly
         self._intent = intent
         self._census = census
@@ -73,6 +76,9 @@ class Loop:
         self._workers = workers
         self._queue = WorkQueue(random=random)
         self._lookout = Lookout(fly=fly, intent=intent, census=census)
+        self._removals = Removals(
+            fly=fly, intent=intent, lookout=self._lookout, gate=gate, witness=witness, describe=describe
+        )
         self._unanswered: set[str] = set()  # failed for want of an answer
         self._failed_looks = 0  # at the organisation, in a row
         self._look_now = asyncio.Event()
@@ -121,6 +127,7 @@ class Loop:
             change = self._intent.take(specs)
         except NotUsable as error:
             self._tell_problems(specs)
+            self._removals.doubt(str(error))
             log.warning("source.rejected", problem=str(error))
             return
         except Exception:  # a fault in reading one document must not end everything
@@ -135,6 +142,8 @@ class Loop:
             self._gate.renew()
             log.info("source.changed", moved=len(change.moved), vanished=len(change.vanished))
         self._lookout.take_unclaimed(vanished=change.vanished)
+        self._removals.certain()
+        self._removals.take()
         if change.vanished:
             self._look_now.set()
         self._census.publish()
@@ -198,16 +207,17 @@ class Loop:
         self._want(self._intent.look_at_secrets())
         self._tell_missing_secrets()
         seen = await self._lookout.look()
+        self._removals.take()
         if self._failed_looks:
             self._wake_unanswered()
         self._gate.look(
             limits=self._intent.fleet.budget,
             users=seen.users,
             size=seen.size,
-            foreseen=seen.foreseen,
-            settled=seen.settled,
+            foreseen={**seen.foreseen, **self._removals.foreseen()},
+            settled=seen.settled | self._removals.attended(),
         )
-        for name in seen.differing:
+        for name in (*seen.differing, *self._removals.due()):
             self._queue.add(name, priority=Priority.RESYNC)
 
     async def _release_for_ever(self) -> None:
@@ -243,8 +253,8 @@ class Loop:
 
     async def _pass(self, name: str) -> None:
         desired = self._intent.apps.get(name)
-        if desired is None:  # its document is gone: it is left as it is
-            self._queue.forget(name)
+        if desired is None:
+            await self._attend(name)
             return
         with structlog.contextvars.bound_contextvars(user=name):
             try:
@@ -268,6 +278,23 @@ class Loop:
                 log.exception("app.crashed", retry_s=round(after_s, 1))
             else:
                 self._passed(desired, last)
+
+    async def _attend(self, name: str) -> None:
+        """The document of `name` is gone."""
+        again_s = None
+        with structlog.contextvars.bound_contextvars(user=name):
+            try:
+                again_s = await self._removals.attend(name)
+            except (FlyError, StepFailed, LedgerError) as error:
+                again_s = self._queue.retry(name)
+                log.warning("app.kept", reason=type(error).__name__, message=str(error))
+            except Exception:  # a fault in one app's pass must not end the others'
+                again_s = self._queue.retry(name)
+                log.exception("app.crashed", retry_s=round(again_s, 1))
+            else:
+                self._queue.forget(name)
+        if again_s is not None:
+            self._queue.add(name, priority=Priority.RETRY, after_s=again_s)
 
     def _saw(self, seen: Seen) -> None:
         self._lookout.read(seen.desired.name)

@@ -21,6 +21,7 @@ from reconciler.fly.client import FlyClient
 from reconciler.gate import Gate
 from reconciler.intent import Intent
 from reconciler.loop import Loop, Watched
+from reconciler.witness import Witness
 from router.server import Listener, Router
 from router.state import Signer
 from router.table import Table
@@ -35,6 +36,7 @@ async def run(
     fly: FlyClient,
     intent: Intent,
     source: Watched,
+    witness: Witness,
     gate: Gate,
     root_key: RootKey | None,
     listen: Mapping[str, tuple[str, int]],
@@ -43,8 +45,9 @@ async def run(
 ) -> None:
     """Open the router's doors and work until SIGTERM or SIGINT; a second signal cancels at once.
 
-    `gate` decides what may begin; `listen` replaces where listeners bind, by their names. Raises ConfigError,
-    ListenError, and FlyError when Fly refuses the very first look.
+    `gate` decides what may begin, `witness` reads the documents besides `source`; `listen` replaces where
+    listeners bind, by their names. Raises ConfigError, ListenError, and FlyError when Fly refuses the very
+    first look.
     """
     with _stop_signals() as stop:
         async with _routing(intent.router, root_key, listen) as publish:
@@ -53,6 +56,7 @@ async def run(
                 intent=intent,
                 census=Census(intent, publish),
                 gate=gate,
+                witness=witness,
                 source=source,
                 describe=describe(intent),
                 random=Random(secrets.randbits(64)),  # noqa: S311 - jitter, not a secret

@@ -25,6 +25,7 @@ from reconciler.ledger import Ledger, in_memory
 from reconciler.loop import Loop
 from reconciler.secret_source import SecretSource
 from reconciler.survey import Survey, survey
+from reconciler.witness import Witness
 from router.table import Entry, Table
 from tests.localfly.inprocess import TOKEN, Laptop, laptop
 from tests.virtual_time import VirtualTimeLoop
@@ -135,6 +136,7 @@ class Stage:
                 fly=client,
                 intent=intent,
                 census=census,
+                witness=Witness(self._read),
                 gate=Gate(self.ledger, wall=client.now, is_first_approved=yes),
                 source=_Edits(changes),
                 describe="teststage/test",
@@ -154,6 +156,9 @@ class Stage:
             loop = asyncio.get_running_loop()
             assert isinstance(loop, VirtualTimeLoop)
             yield FlyClient(http, token=TOKEN, pace=Pace(self.pace), wall=loop.wall)
+
+    async def _read(self) -> Specs:
+        return load(self.files)
 
     def intent(self, *, has_root_key: bool = True) -> Intent:
         """What the source wants now."""

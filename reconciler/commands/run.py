@@ -1,6 +1,7 @@
 """`reconciler run`."""
 
 import asyncio
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -17,7 +18,9 @@ from reconciler.intent import Intent
 from reconciler.observe import observe_fleet
 from reconciler.run import run
 from reconciler.session import Options
+from reconciler.source import Source
 from reconciler.state_folder import folder_for, working
+from reconciler.witness import Witness
 
 
 @takes_options
@@ -45,6 +48,8 @@ def run_for_ever(
     installation = session.intent.fleet.installation
     folder = folder_for(state, context.obj.environment.offered, installation)
 
+    other = Source(options.specs, env_prefix=options.secret_env_prefix)
+
     async def work() -> None:
         async with session.fly() as fly:
             with working(folder, installation, fly.now()) as ledger:
@@ -59,6 +64,7 @@ def run_for_ever(
             intent=session.intent,
             source=session.source,
             gate=gate,
+            witness=Witness(partial(asyncio.to_thread, other.read)),
             root_key=session.root_key,
             listen=overrides,
             resync_s=resync,

@@ -161,6 +161,12 @@ def removable(
     return tuple(sorted(found))
 
 
+def leaving(member: Member, plan: AppPlan, *, is_withdrawn: bool) -> Member:
+    """An app without a document after its removal was considered; withdrawn, nobody is sent there."""
+    told = replace(member, conditions=status.of_removal("DocumentGone", plan))
+    return replace(told, machines={}, why_not="Withdrawn") if is_withdrawn else told
+
+
 def failing(member: Member, *, reason: str, message: str, retries: bool) -> Member:
     """The member after a pass that failed: its routes stay, its conditions tell."""
     conditions = status.failing(member.conditions, reason=reason, message=message, retries=retries)

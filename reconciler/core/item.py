@@ -17,6 +17,8 @@ from reconciler.core.slot import DYING, slot_of
 BATCH_DIGITS = 12
 WHOLE = "app"  # what an item is about that makes or removes a user app as a whole; also CreateApp's key
 
+NOT_APPROVED = "DataLossNotApproved"  # the reason of a hold for each volume whose loss nobody approved
+
 _ITEM = {  # what an action costs → as what it is counted and approved
     Class.CREATE: Class.CREATE,
     Class.RESTART: Class.RESTART,
@@ -58,8 +60,11 @@ def items_of(plan: AppPlan, *, is_removal: bool = False) -> tuple[Item, ...]:
 
     `is_removal`: the plan takes away an app whose document is gone; then each of its steps is the deletion.
     """
-    lost = {Item(plan.name, plan.app_name, Class.DATA_LOSS, loss.volume_id) for loss in plan.losses}
-    return tuple(sorted(lost | {item for item in by_action(plan, is_removal=is_removal).values() if item}))
+    found = {Item(plan.name, plan.app_name, Class.DATA_LOSS, loss.volume_id) for loss in plan.losses}
+    found |= {item for item in by_action(plan, is_removal=is_removal).values() if item}
+    if is_removal and not plan.converged and {hold.reason for hold in plan.holds} <= {NOT_APPROVED}:
+        found.add(Item(plan.name, plan.app_name, Class.DELETE, WHOLE))
+    return tuple(sorted(found))
 
 
 def foreseen(desired: DesiredApp, listed: ListedApp | None, rows: Iterable[Row]) -> tuple[Item, ...]:

@@ -71,6 +71,20 @@ def of_unclaimed(reason: str, message: str) -> tuple[Condition, ...]:
     return (*_unknown("Unclaimed", message), _true("Unclaimed", reason, [message]))
 
 
+def of_removal(reason: str, plan: AppPlan) -> tuple[Condition, ...]:
+    """The conditions of such an app once it was read: what keeps it, or what is done about it."""
+    held = [(hold.reason, hold.message) for hold in plan.holds]
+    working = [("Removing", action.because) for action in plan.actions]
+    working += [("Removing", line) for line in plan.waiting]
+    _, message = _several("", [text for _, text in held or working or [("", "there is no document of it")]])
+    return (
+        Condition("Ready", Status.UNKNOWN, "Unclaimed", message),
+        _is("Progressing", working),
+        _is("Stalled", held),
+        _true("Unclaimed", reason, [message]),
+    )
+
+
 def failing(
     conditions: Iterable[Condition], *, reason: str, message: str, retries: bool
 ) -> tuple[Condition, ...]:

@@ -11,10 +11,9 @@ from reconciler.core.action import Action, Class
 from reconciler.core.breaker import Breaker, change_key
 from reconciler.core.guard import PACED, Verdict
 from reconciler.core.hold import Hold
-from reconciler.core.item import Batch, Item, by_action
+from reconciler.core.item import NOT_APPROVED, Batch, Item, by_action
 from reconciler.core.plan import AppPlan
 
-NOT_APPROVED = "DataLossNotApproved"  # the reason of a hold for each volume whose loss nobody approved
 PREPARES = frozenset({"set-secrets"})  # worth nothing without what comes after it
 
 
@@ -50,9 +49,12 @@ def is_under_way(plan: AppPlan) -> bool:
 
 
 def without(actions: tuple[Action, ...], dropped: Collection[str]) -> tuple[Action, ...]:
-    """The actions that are left when these keys are not done: nothing whose prerequisite is missing."""
+    """The actions that are left when these keys are not done: nothing whose prerequisite is missing.
+
+    Nor is a machine destroyed to make room for one that does not come: better the old one than none.
+    """
     gone = set(dropped)
-    while more := {each.key for each in actions if each.key not in gone and gone.intersection(each.after)}:
+    while more := (_waiting_for(actions, gone) | _making_room_for(actions, gone)) - gone:
         gone |= more
     needed = {key for each in actions if each.key not in gone for key in each.after}
     idle = {
@@ -63,6 +65,23 @@ def without(actions: tuple[Action, ...], dropped: Collection[str]) -> tuple[Acti
         and any(each.key in other.after for other in actions if other.key in gone)
     }
     return tuple(each for each in actions if each.key not in gone | idle)
+
+
+def _waiting_for(actions: tuple[Action, ...], gone: set[str]) -> set[str]:
+    return {each.key for each in actions if gone.intersection(each.after)}
+
+
+def _making_room_for(actions: tuple[Action, ...], gone: set[str]) -> set[str]:
+    """The destroyed machines that a machine among `gone` waits for, itself or through others."""
+    ahead = [each for each in actions if each.key in gone and each.kind == "create-machine"]
+    by_key = {each.key: each for each in actions}
+    found: set[str] = set()
+    while ahead:
+        for key in ahead.pop().after:
+            if key in by_key and key not in found:
+                found.add(key)
+                ahead.append(by_key[key])
+    return {key for key in found if by_key[key].kind == "destroy-machine"}
 
 
 def _stalled(plan: AppPlan, breaker: Breaker) -> dict[str, Hold]:

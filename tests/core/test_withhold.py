@@ -124,8 +124,11 @@ def test_a_volume_that_would_be_lost_is_an_item_before_anything_may_be_done_abou
     loss = Loss(volume_id="vol_1", name="web_data_0", region="iad", size_gb=1, because="", approved=False)
     asked = Hold("web_data_0", "DataLossNotApproved", "volume vol_1 (web_data_0) would be lost")
     plan = AppPlan(name="u1", app_name="acme-u1", holds=(asked,), losses=(loss,))
-    (lost,) = items_of(plan, is_removal=True)
+    lost, whole = items_of(plan, is_removal=True)
     assert lost == Item("u1", "acme-u1", Class.DATA_LOSS, "vol_1")
+    assert whole == Item("u1", "acme-u1", Class.DELETE, WHOLE)  # counted before the loss is approved
+    kept = replace(plan, holds=(asked, Hold("", "Protected", "…")))
+    assert items_of(kept, is_removal=True) == (lost,)
     together = batch("DataLoss", "1 volume would be lost", [lost])
     (told,) = guarded(plan, Verdict(held={lost: together}), is_removal=True).holds
     assert told.message.endswith(f"would be lost; reconciler approve {together.id}")
