@@ -138,7 +138,7 @@ def _anew(
         replace(
             action,
             after=action.after or (destroy.key,),
-            klass=Class.REPLACE if isinstance(action, CreateMachine) else action.klass,
+            klass=Class.REPLACE if action.klass is Class.CREATE else action.klass,
         )
         for action in filled.actions
     ]
