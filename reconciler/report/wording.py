@@ -138,7 +138,7 @@ def remarks(found: Survey, *, shown: int = 20) -> Iterator[str]:
         yield f"secret {name} has no value here: {why}"
     if plan.unclaimed:
         unclaimed = names(plan.unclaimed, shown=shown)
-        yield f"unclaimed, without a document that holds, left as they are: {unclaimed}"
+        yield f"unclaimed, without a document that holds, left as they are by apply: {unclaimed}"
     if plan.not_compared:
         apps = count(plan.not_compared, "app")
         yield f"secrets of {apps} not compared: their values or the root key are not known here"
