@@ -133,34 +133,6 @@ def unclaimed(
     return tuple(sorted(members, key=lambda member: member.name))
 
 
-def removable(
-    specs: Specs, observed: ObservedFleet, *, named: Collection[str]
-) -> tuple[tuple[str, str], ...]:
-    """(document name, app name) of each app that looks like ours while no document asks for it; sorted.
-
-    Looks like: by network and name, or by the owner that its machines agree upon, as adopted ones do. Nothing
-    is proven by that; `removal` asks for the proofs. `named`: apps that documents name themselves.
-    """
-    if specs.fleet is None:
-        return ()
-    fleet = specs.fleet.spec
-    found = set()
-    for listed in observed.apps.values():
-        rows = observed.rows.get(listed.name, ())
-        owners = {row.metadata.get(mark.OWNER) or "" for row in rows}
-        by_network = listed.network.removeprefix(f"{fleet.installation}-")
-        we_made_it = listed.network != by_network and listed.name == fleet.app_name.replace(
-            "{name}", by_network
-        )
-        by_mark = owners.pop().removeprefix(f"{fleet.installation}.") if len(owners) == 1 else ""
-        name = by_network if we_made_it else by_mark
-        is_marked = f"{fleet.installation}.{name}" in {row.metadata.get(mark.OWNER) for row in rows}
-        is_asked_for = name in specs.users or name in specs.broken or listed.name in named
-        if name and (we_made_it or is_marked) and not is_asked_for:
-            found.add((name, listed.name))
-    return tuple(sorted(found))
-
-
 def leaving(member: Member, plan: AppPlan, *, is_withdrawn: bool) -> Member:
     """An app without a document after its removal was considered; withdrawn, nobody is sent there."""
     told = replace(member, conditions=status.of_removal("DocumentGone", plan))

@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.core import mark
 from reconciler.core.desired import DesiredApp
-from reconciler.core.fleet import Member, failing, from_reading, from_rows, removable, unclaimed
+from reconciler.core.fleet import Member, failing, from_reading, from_rows, unclaimed
 from reconciler.core.kinds import FleetSpec
 from reconciler.core.observed import Claim, ListedApp, ObservedApp, ObservedFleet
 from reconciler.core.spec import FleetDoc, Specs
@@ -216,22 +216,6 @@ def test_an_app_whose_document_broke_or_could_not_be_read_is_told_apart() -> Non
 )
 def test_an_app_without_the_whole_proof_is_not_ours_to_route(other: ListedApp) -> None:
     assert unclaimed(Specs(fleet=FLEET), fleet(other), last_hosts={}) == ()
-
-
-def test_only_what_no_document_asks_for_may_ever_be_removed() -> None:
-    """By network and name, or, of an adopted app, by its machines' mark; a document's own app never."""
-    specs = Specs(fleet=FLEET)
-    assert removable(specs, fleet(OURS), named=()) == (("alice", "acme-alice"),)
-    adopted = ListedApp("acme-alice", "default")
-    assert removable(specs, fleet(adopted), named=()) == (("alice", "acme-alice"),)
-    assert removable(specs, fleet(adopted), named={"acme-alice"}) == ()
-    assert removable(replace(specs, broken=frozenset({"alice"})), fleet(OURS), named=()) == ()
-    assert removable(Specs(), fleet(OURS), named=()) == ()
-
-
-def test_an_app_that_nothing_points_to_is_not_removed() -> None:
-    empty = ObservedFleet({"acme-alice": ListedApp("acme-alice", "default")}, {})
-    assert removable(Specs(fleet=FLEET), empty, named=()) == ()
 
 
 def test_nobody_is_sent_to_a_machine_that_is_withdrawn_by_any_router() -> None:
