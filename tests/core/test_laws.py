@@ -183,7 +183,7 @@ def test_rows_are_called_in_sync_only_when_a_reading_finds_nothing_to_do(
         event("in sync")
         hidden = {machine.id for machine in after.machines if machine.host_status != "ok"}
         mounts = {hold.reason for hold in plan_app(desired, visible).holds}
-        assert hidden or mounts <= {"NeedsReplacement", "VolumeSize"}
+        assert hidden or mounts <= {"NeedsReplacement", "VolumeSize", "DataLossNotApproved"}
         assert plan_app(desired, visible).actions == ()
         assert from_rows(desired, listed(desired), shown).conditions[0].status == "True"
 
