@@ -12,7 +12,6 @@ from functools import partial
 import structlog
 
 from reconciler.apply import apply
-from reconciler.core import label
 from reconciler.core.action import Class
 from reconciler.core.fleet import Member
 from reconciler.core.item import WHOLE, Item
@@ -23,9 +22,9 @@ from reconciler.core.scalar import seconds
 from reconciler.core.withhold import is_under_way
 from reconciler.fly.client import FlyClient
 from reconciler.gate import Gate
+from reconciler.gone import observe_gone
 from reconciler.intent import Intent
 from reconciler.lookout import Lookout
-from reconciler.observe import observe_app, observe_snapshots
 from reconciler.witness import Witness
 
 WITHDRAW_S = 10.0  # until every router has heard that nobody is sent there any more
@@ -132,15 +131,7 @@ class Removals:
         fleet = self._intent.fleet
         doubt = await self._witness.doubt(name, installation=fleet.installation)
         approved = self._gate.may_be_lost(name)
-        observed = await observe_app(
-            self._fly,
-            org=fleet.org,
-            app_name=member.app_name,
-            network=f"{fleet.installation}-{name}",
-            owner_label=label.owner(fleet.installation),
-        )
-        if approved:
-            observed = await observe_snapshots(self._fly, observed, approved)
+        observed = await observe_gone(self._fly, fleet, name, member.app_name, approved=approved)
         if self._leaving.get(name) is not leaving:  # its document is back, or doubt arose, while we read
             return None
         self._note(leaving, observed)

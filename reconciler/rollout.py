@@ -79,5 +79,9 @@ async def rollout(
         else:
             watcher.ended(desired.name, None)
 
-    await each([intent.apps[app.name] for app in found.plan.apps if app.actions], do, workers=workers)
+    await each(
+        [intent.apps[app.name] for app in found.plan.apps if app.actions and app.name in intent.apps],
+        do,
+        workers=workers,
+    )
     return tuple(sorted(failures))

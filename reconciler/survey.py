@@ -6,6 +6,7 @@ Answers for reading everything that the documents name, and saying what could no
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from reconciler.core import fleet
 from reconciler.core.action import Class
@@ -13,17 +14,19 @@ from reconciler.core.desired import DesiredApp
 from reconciler.core.fleet import Member
 from reconciler.core.fleet_plan import FleetPlan, Unread
 from reconciler.core.guard import RESTED, Record, Standing
-from reconciler.core.item import may_be_lost
+from reconciler.core.item import Item, may_be_lost
 from reconciler.core.judgement import Judgement, judge
 from reconciler.core.observed import ObservedFleet
-from reconciler.core.plan import in_sync, is_proven
+from reconciler.core.plan import AppPlan, in_sync, is_proven
 from reconciler.fly.client import FlyClient
 from reconciler.fly.errors import FlyError
+from reconciler.gone import look_at_gone
 from reconciler.intent import Intent
 from reconciler.observe import observe_fleet
 from reconciler.reconcile import Seen, look
 
 NOT_JUDGED = Judgement()
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ async def survey(
     observed = await observe_fleet(fly, intent.fleet.org)
     members: list[Member] = []
     seen: dict[str, Seen] = {}
+    gone: dict[str, AppPlan] = {}  # what keeps those without a document
     unread: list[Unread] = []
     differing: list[DesiredApp] = []
     for desired in wanted:
@@ -95,19 +99,42 @@ async def survey(
             record=record,
             is_first_approved=True,
         )
-        return judge([one.plan for one in seen.values()], standing, approvals=approvals)
+        plans = [one.plan for one in seen.values()]
+        return judge([*plans, *gone.values()], standing, removed=gone, approvals=approvals)
+
+    async def read_gone(member: Member, approved: Iterable[Item] = record.approved) -> None:
+        try:
+            gone[member.name] = await look_at_gone(
+                fly,
+                intent.specs,
+                member.name,
+                member.app_name,
+                approved=may_be_lost(approved, member.name),
+                error_regions=observed.error_regions,
+                rows=frozenset(row.id for row in observed.rows.get(member.app_name, ())),
+            )
+        except FlyError as error:
+            unread.append(Unread(member.name, str(error)))
 
     await each(differing, lambda app: read(app, may_be_lost(record.approved, app.name)), workers=workers)
+    leaving = [member for member in unclaimed if member.name not in intent.specs.broken]
+    await each(leaving, read_gone, workers=workers)
     judgement = judged()
     if loses := {item.user for item in judgement.approved if item.klass is Class.DATA_LOSS}:
         approved = record.approved | judgement.approved
         again = [app for app in differing if app.name in loses]
         await each(again, lambda app: read(app, may_be_lost(approved, app.name)), workers=workers)
+        left = [member for member in leaving if member.name in loses]
+        await each(left, lambda member: read_gone(member, approved), workers=workers)
         record = replace(record, approved=approved)
         judgement = replace(judged(), agreed=judgement.agreed)
-    for app in judgement.plans:
-        found = seen[app.name]
-        by_name[app.name] = fleet.from_reading(found.desired, found.observed, app)
+    plans = {app.name: app for app in judgement.plans}
+    for name, found in seen.items():
+        by_name[name] = fleet.from_reading(found.desired, found.observed, plans[name])
+    unclaimed = tuple(
+        fleet.leaving(member, plans[member.name], is_withdrawn=False) if member.name in plans else member
+        for member in unclaimed
+    )
     plan = FleetPlan(
         apps=judgement.plans,
         in_sync=len(wanted) - len(differing),
@@ -134,15 +161,13 @@ def _there(intent: Intent, observed: ObservedFleet) -> Iterator[str]:
             yield name
 
 
-async def each(
-    apps: Iterable[DesiredApp], do: Callable[[DesiredApp], Awaitable[None]], *, workers: int
-) -> None:
+async def each(apps: Iterable[T], do: Callable[[T], Awaitable[None]], *, workers: int) -> None:
     """Do something for every app, for at most `workers` of them at a time."""
-    ahead: Iterator[DesiredApp] = iter(list(apps))
+    ahead: Iterator[T] = iter(list(apps))
 
     async def work() -> None:
-        for desired in ahead:
-            await do(desired)
+        for app in ahead:
+            await do(app)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(workers):

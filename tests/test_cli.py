@@ -48,8 +48,9 @@ def specs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def environ() -> dict[str, str]:
+def environ(tmp_path: Path) -> dict[str, str]:
     return {
+        "XDG_STATE_HOME": str(tmp_path / "state"),
         "FLY_API_TOKEN": TOKEN,
         "FLY_API_HOSTNAME": f"127.0.0.1:{wire.free_port()}",
         "RECONCILER_ROOT_KEY": ROOT_KEY,

@@ -58,7 +58,7 @@ LAW = (
     Layer("reconciler.intent", (CORE, "reconciler.secret_source", "reconciler.secret_snapshot")),
     Layer("reconciler.reconcile", PASS),
     Layer("reconciler.census", (*INTENT, "router.table")),
-    Layer("reconciler.survey", (*PASS, *INTENT, "reconciler.reconcile")),
+    Layer("reconciler.survey", (*PASS, *INTENT, "reconciler.reconcile", "reconciler.gone")),
     Layer("reconciler.report", (CORE, f"{FLY}.pace", "reconciler.survey")),
     Layer(
         "reconciler.report.progress", (CORE, "reconciler.report", "reconciler.rollout"), frozenset({"rich"})
@@ -76,10 +76,19 @@ LAW = (
     Layer("reconciler.ledger", (CORE,), NOTHING),
     Layer("reconciler.state_folder", (CORE, "reconciler.ledger"), frozenset({"structlog"})),
     Layer("reconciler.gate", (*VERB, "reconciler.ledger"), frozenset({"structlog"})),
+    Layer("reconciler.gone", (*VERB, "reconciler.observe")),
     Layer("reconciler.witness", (CORE,), NOTHING),
     Layer(
         "reconciler.removals",
-        (*PASS, *INTENT, "reconciler.gate", "reconciler.ledger", "reconciler.lookout", "reconciler.witness"),
+        (
+            *PASS,
+            *INTENT,
+            "reconciler.gate",
+            "reconciler.ledger",
+            "reconciler.lookout",
+            "reconciler.witness",
+            "reconciler.gone",
+        ),
     ),
     Layer("reconciler.lookout", (*PASS, *INTENT, "reconciler.census")),
     Layer("reconciler.loop", (*PASS, *LOOP)),

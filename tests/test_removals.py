@@ -83,6 +83,22 @@ async def test_a_volume_goes_only_when_its_loss_was_approved_and_after_a_snapsho
         assert on.shape == {"acme-bob": (1, 1), "acme-carol": (1, 1)}
 
 
+async def test_a_plan_lists_what_keeps_an_app_whose_document_is_gone() -> None:
+    """Whoever reads the plan sees each proof that is missing, and which batch to approve for the volume."""
+    async with stage("alice", "bob") as on:
+        async with on.running() as run:
+            await run.converged()
+        del on.files["users/alice.yaml"]
+        found = await on.plan()
+        (kept,) = found.plan.apps
+        (batch,) = found.judgement.batches
+        assert kept.actions == ()
+        assert [hold.reason for hold in kept.holds] == ["Grace", "DataLossNotApproved"]
+        assert "only `reconciler run` counts that" in kept.holds[0].message
+        assert kept.holds[1].message.endswith(f"reconciler approve {batch.id}")
+        assert found.plan.unclaimed == ("alice",)
+
+
 async def incomplete(run: Running) -> None:
     run.save({**run.stage.files, "torn.yaml": Unreadable("permission denied")})
 
