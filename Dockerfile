@@ -11,7 +11,7 @@ FROM python:3.12-slim
 COPY --from=build /installed /usr/local
 WORKDIR /fleet
 COPY specs specs
-RUN useradd --system --uid 10001 reconciler
+RUN useradd --system --create-home --uid 10001 reconciler
 USER reconciler
 ENTRYPOINT ["reconciler"]
 CMD ["run", "specs/"]

@@ -36,7 +36,7 @@ class Gate:
         self._wall = wall
         self._is_first_approved = is_first_approved
         self._limits: BudgetSpec | None = None
-        self._users: set[str] = set()
+        self._users: frozenset[str] = frozenset()
         self._size = 0
         self._foreseen: dict[str, tuple[Item, ...]] = {}  # by the lists; by document name
         self._planned: dict[str, tuple[Item, ...]] = {}  # by a reading, which counts before the lists
@@ -61,7 +61,8 @@ class Gate:
 
         `users`: who has an app of ours; `settled`: of whom the lists tell no more than the last reading.
         """
-        self._limits, self._users, self._size, self._foreseen = limits, set(users), size, dict(foreseen)
+        self._limits, self._users, self._size = limits, frozenset(users), size
+        self._foreseen = dict(foreseen)
         self._planned = {name: items for name, items in self._planned.items() if name in settled}
         self._decide(())
         if self._users:
@@ -95,8 +96,8 @@ class Gate:
 
     def settle(self, name: str, *, is_there: bool) -> None:
         """Nothing is left to be done for `name` now: what happens next to it is counted anew."""
-        if is_there:
-            self._users.add(name)
+        if is_there and not self._users:
+            self._users = frozenset((name,))  # the fleet is not empty any more
         for users in self._going.values():
             users.discard(name)
 
@@ -147,9 +148,13 @@ class Gate:
         """About these, and about everything else that is decided together with them."""
         if self._limits is None:
             return Verdict()
+        if items and all(self._goes_on(item) for item in items):
+            return Verdict(admitted=frozenset(items))
         standing = self._standing(self._limits)
-        if items and all(_is_settled(item, standing.record) for item in items):
-            return decide(items, standing)
+        if items and all(item.klass is Class.RESTART for item in items):
+            verdict = decide(items, standing)
+            self._begin(verdict, standing)
+            return verdict
         together = {
             item
             for name in {*self._foreseen, *self._planned}
@@ -158,7 +163,16 @@ class Gate:
         }
         verdict = decide({*together, *items}, standing)
         self._begin(verdict, standing)
+        self._list(verdict, standing.now)
         return verdict
+
+    def _goes_on(self, item: Item) -> bool:
+        """Whether it was begun already, so that nothing else counts."""
+        record = self._read()
+        if item.klass is Class.DATA_LOSS:
+            return item in record.approved
+        kind = Kind(item.klass)
+        return item.user in self._going[kind] or item.user in record.begun.get(kind, ())
 
     def _begin(self, verdict: Verdict, standing: Standing) -> None:
         self._ledger.begin(verdict, standing)
@@ -167,13 +181,16 @@ class Gate:
                 self._going[kind].update(users)
                 if users:
                     self._record = None
+
+    def _list(self, verdict: Verdict, now: float) -> None:
         listed = tuple(batch.id for batch in verdict.batches)
-        if listed != self._listed or not 0 <= standing.now - self._listed_at < LIST_AGAIN_S:
-            self._ledger.hold(verdict.batches, standing.now)
-            for batch in verdict.batches:
-                if batch.id not in self._listed:
-                    log.warning("batch.held", batch=batch.id, reason=batch.reason, because=batch.because)
-            self._listed, self._listed_at = listed, standing.now
+        if listed == self._listed and 0 <= now - self._listed_at < LIST_AGAIN_S:
+            return
+        self._ledger.hold(verdict.batches, now)
+        for batch in verdict.batches:
+            if batch.id not in self._listed:
+                log.warning("batch.held", batch=batch.id, reason=batch.reason, because=batch.because)
+        self._listed, self._listed_at = listed, now
 
     def _wanted(self, name: str) -> tuple[Item, ...]:
         return self._planned.get(name, self._foreseen.get(name, ()))
@@ -184,7 +201,7 @@ class Gate:
         return Standing(
             now=self._wall(),
             limits=limits,
-            users=frozenset(self._users),
+            users=self._users,
             size=self._size,
             record=replace(record, begun=begun),
             is_first_approved=self._is_first_approved,
@@ -195,10 +212,3 @@ class Gate:
         if self._record is None or not 0 <= now - self._record[0] < READ_AGAIN_S:
             self._record = now, self._ledger.record(now)
         return self._record[1]
-
-
-def _is_settled(item: Item, record: Record) -> bool:
-    """Whether it may go on without asking what else is wanted."""
-    return item in record.approved or (
-        item.klass is not Class.DATA_LOSS and item.user in record.begun.get(Kind(item.klass), frozenset())
-    )
