@@ -358,7 +358,7 @@ async def test_a_port_that_is_taken_is_one_line(specs: Path) -> None:
     """Nothing is begun when the router's door cannot be opened."""
     async with hosted_api(straight) as fly:
         port = fly.url.rpartition(":")[2]
-        done = await reconciler("run", specs, "--listen", f"public=127.0.0.1:{port}", env=at(fly))
+        done = await reconciler("run", specs, "--yes", "--listen", f"public=127.0.0.1:{port}", env=at(fly))
         assert done.code == Exit.ERROR
         assert re.fullmatch(rf"reconciler: listener public: cannot bind 127\.0\.0\.1:{port}: .+\n", done.err)
         assert not fly.world.apps
@@ -368,7 +368,7 @@ async def test_a_port_that_is_taken_is_one_line(specs: Path) -> None:
 async def test_run_says_what_happens_as_json_lines_and_ends_on_sigterm(specs: Path) -> None:
     """Each line on stderr is an event; a saved file moves a route within two seconds; SIGTERM exits 0."""
     async with hosted_api(straight) as fly:
-        argv = (sys.executable, "-m", "reconciler", "run", specs, "--pace", "off")
+        argv = (sys.executable, "-m", "reconciler", "run", specs, "--yes", "--pace", "off")
         async with wire.started(*argv, "--listen", "public=127.0.0.1:0", env=at(fly)) as program:
             await program.said(r'"fleet\.converged"')
             port = next(e["port"] for e in events(program) if e["event"] == "router.listening")

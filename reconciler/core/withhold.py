@@ -108,5 +108,5 @@ def _with_batch(hold: Hold, plan: AppPlan, verdict: Verdict) -> Hold:
 
 
 def _told(because: str, batch: Batch) -> str:
-    more = ", or apply with --yes" if batch.reason == "FirstApply" else ""
+    more = ", or start with --yes" if batch.reason == "FirstApply" else ""
     return f"{because}; reconciler approve {batch.id}{more}"
