@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import httpx
 
@@ -25,6 +26,7 @@ from reconciler.core.secret import SecretText
 from reconciler.core.spec import Specs
 from reconciler.fly.client import FlyClient
 from reconciler.fly.pace import Pace, Rates
+from reconciler.fly.transport import Transport
 from reconciler.intent import Intent
 from reconciler.secret_file import unusable_folder
 from reconciler.secret_source import SecretSource
@@ -72,12 +74,15 @@ class Session:
 
     def _http(self) -> httpx.AsyncClient:
         is_here = urlsplit(self._api_url).hostname in PLAIN_HTTP_HOSTS
+        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
         try:
             return httpx.AsyncClient(
                 base_url=self._api_url,
                 headers={"user-agent": "fly-reconciler"},
-                limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+                limits=limits,
                 trust_env=not is_here,  # a proxy in the environment leads out, not back to this host
+                # Only httpx's own transport knows its way through a proxy.
+                transport=Transport(limits=limits) if is_here or not getproxies() else None,
             )
         except (ImportError, OSError, ValueError, httpx.InvalidURL):  # whose texts may show a password
             raise ConfigError(

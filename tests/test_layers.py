@@ -43,6 +43,7 @@ LAW = (
     Layer(f"{FLY}.models", (f"{FLY}.errors",), frozenset({"pydantic"})),
     Layer(f"{FLY}.blank", (), NOTHING),
     Layer(f"{FLY}.errors", (f"{FLY}.blank",), NOTHING),
+    Layer(f"{FLY}.transport", (), frozenset({"aiohttp", "httpx", "httpx_aiohttp"})),
     Layer(FLY, (), frozenset({"httpx", "pydantic"})),
     Layer("reconciler.logs", (), frozenset({"structlog"})),
     Layer("reconciler.workqueue", (), NOTHING),

@@ -5,8 +5,9 @@ is `core.removal`'s and `core.slot_plan`'s.
 """
 
 import asyncio
+import contextlib
 
-from reconciler.apply.bench import LOOK_EVERY_S, REFUSED_WITHIN_S, Bench, now, pauses
+from reconciler.apply.bench import REFUSED_WITHIN_S, Bench, now, pauses
 from reconciler.core.action import DeleteApp, DestroyMachine, DestroyVolume
 from reconciler.core.outcome import StepFailed
 from reconciler.core.slot import DYING
@@ -23,8 +24,11 @@ async def machine(bench: Bench, action: DestroyMachine) -> None:
     app, machine_id = action.app_name, action.machine_id
     try:
         found = await bench.fly.get_machine(app, machine_id)
-        if found.state not in DYING:
-            _check_version(action, found.instance_id)
+    except NotFound:
+        return
+    if found.state not in DYING:
+        _check_version(action, found.instance_id)
+        with contextlib.suppress(NotFound):  # whether it is gone is looked at
             if found.host_status == "ok":
                 async with bench.lease(app, machine_id) as lease:
                     _check_version(action, lease.version or found.instance_id)
@@ -32,8 +36,6 @@ async def machine(bench: Bench, action: DestroyMachine) -> None:
                     await _destroy(bench, app, machine_id, lease.nonce)
             else:  # neither a lease nor a stop can work there
                 await bench.fly.destroy_machine(app, machine_id, force=True)
-    except NotFound:
-        return
     await gone(bench.fly, app, machine_id, version=found.instance_id)
 
 
@@ -65,25 +67,21 @@ async def _destroy(bench: Bench, app: str, machine_id: str, nonce: str) -> None:
 
 async def volume(bench: Bench, action: DestroyVolume) -> None:
     """Gone when this returns; never while a living machine mounts it."""
+    app, volume_id = action.app_name, action.volume_id
     give_up_at = now() + REFUSED_WITHIN_S
     for pause_s in pauses():
         try:
-            found = await bench.fly.get_volume(action.app_name, action.volume_id)
-            if found.state in GOING:
-                return
-            if not await _is_held(bench, action, found):
-                await bench.fly.delete_volume(action.app_name, action.volume_id)
-                return
+            found = await bench.fly.get_volume(app, volume_id)
         except NotFound:
             return
-        except NotNow:
-            if now() >= give_up_at:
-                raise
+        if found.state in GOING:
+            return
         if now() >= give_up_at:
-            raise WaitExpired(
-                f"delete volume {action.volume_id} of {action.app_name}",
-                f"it is still held by machine {found.attached_machine_id}",
-            )
+            why = f"it is still {found.state}, held by machine {found.attached_machine_id or 'none'}"
+            raise WaitExpired(f"delete volume {volume_id} of {app}", why)
+        if not await _is_held(bench, action, found):
+            with contextlib.suppress(NotNow, NotFound):  # whether it is gone is looked at
+                await bench.fly.delete_volume(app, volume_id)
         await asyncio.sleep(pause_s)
 
 
@@ -110,31 +108,36 @@ async def app(bench: Bench, action: DeleteApp) -> None:
     fly, name = bench.fly, action.app_name
     try:
         found = await fly.get_app(name)
-        if found.network != action.network:
-            raise StepFailed(
-                "Foreign",
-                f"cannot delete app {name}: it is on network {found.network or 'default'}, not on "
-                f"{action.network}, so it is not proven ours; it is kept",
-                is_transient=False,
-            )
-        left = [f"machine {each.id}" for each in await fly.list_machines(name) if each.state not in DYING]
-        left += [f"volume {each.id}" for each in await fly.list_volumes(name) if each.state not in GOING]
-        if left:
-            raise StepFailed(
-                "NotEmpty",
-                f"cannot delete app {name}: {', '.join(left[:5])} would go with it; it is kept, and looked "
-                "at again",
-                is_transient=True,
-            )
-        await fly.delete_app(name)
-        await _no_more(bench, name)
     except NotFound:
         return
+    if found.network != action.network:
+        raise StepFailed(
+            "Foreign",
+            f"cannot delete app {name}: it is on network {found.network or 'default'}, not on "
+            f"{action.network}, so it is not proven ours; it is kept",
+            is_transient=False,
+        )
+    left = [f"machine {each.id}" for each in await fly.list_machines(name) if each.state not in DYING]
+    left += [f"volume {each.id}" for each in await fly.list_volumes(name) if each.state not in GOING]
+    if left:
+        raise StepFailed(
+            "NotEmpty",
+            f"cannot delete app {name}: {', '.join(left[:5])} would go with it; it is kept for now",
+            is_transient=True,
+        )
+    with contextlib.suppress(NotFound):  # whether it is gone is looked at
+        await fly.delete_app(name)
+    await _no_more(bench, name)
 
 
 async def _no_more(bench: Bench, name: str) -> None:
-    """Wait until the app is not found any more, or give that up: it was accepted, and goes by itself."""
+    """Wait until the app is not found any more. Raises `WaitExpired` after a minute."""
     give_up_at = now() + VISIBLE_WITHIN_S
-    while now() < give_up_at:
-        await bench.fly.get_app(name)
-        await asyncio.sleep(LOOK_EVERY_S)
+    for pause_s in pauses():
+        try:
+            await bench.fly.get_app(name)
+        except NotFound:
+            return
+        if now() >= give_up_at:
+            raise WaitExpired(f"delete app {name}", "it is still there")
+        await asyncio.sleep(pause_s)

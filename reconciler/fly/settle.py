@@ -4,6 +4,7 @@ Leaves what it should have come to, and what to do otherwise, to `apply`.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -60,16 +61,14 @@ async def gone(fly: FlyClient, app: str, machine: str, *, version: str) -> None:
     """Return once a machine that is being destroyed is gone. Raises `WaitExpired` after three minutes."""
     give_up_at = _now() + GONE_WITHIN_S
     while True:
-        try:
+        with contextlib.suppress(NotFound, WaitExpired):
             timeout_s = min(give_up_at - _now(), LONGEST_WAIT_S)
             await fly.wait(app, machine, states=("destroyed",), version=version, timeout_s=timeout_s)
+        try:
             if (await fly.get_machine(app, machine)).state == "destroyed":  # `wait` may be early
                 return
         except NotFound:
             return
-        except WaitExpired:
-            if _now() >= give_up_at:
-                raise
         if _now() >= give_up_at:
             raise WaitExpired(f"wait for machine {machine} of {app}", "it is still being destroyed")
         await asyncio.sleep(LOOK_EVERY_S)
