@@ -14,7 +14,7 @@ from reconciler.core.action import Action, Class
 from reconciler.core.breaker import Breaker, change_key
 from reconciler.core.budget import Kind
 from reconciler.core.guard import Record, Standing, Verdict, decide
-from reconciler.core.item import Item, items_of, may_be_lost
+from reconciler.core.item import Batch, Item, batch, items_of, may_be_lost
 from reconciler.core.outcome import StepFailed
 from reconciler.core.plan import AppPlan
 from reconciler.core.policy import BudgetSpec
@@ -45,6 +45,7 @@ class Gate:
         self._paced: dict[str, None] = {}  # in the order of asking
         self._listed: tuple[str, ...] = ()  # batches, as the ledger has them
         self._listed_at = 0.0
+        self._shrunk: tuple[Batch, ...] = ()
         self._record: tuple[float, Record] | None = None
         self._breaker = Breaker()
 
@@ -72,6 +73,20 @@ class Gate:
         """The document of `name` changed: this is what the lists show to be wanted now."""
         self._foreseen[name] = items
         self._planned.pop(name, None)
+
+    def refuse(self, sets: Mapping[str, Iterable[Item]]) -> None:
+        """These lists of users lost more rows than may be deleted; by name, with what would follow."""
+        self._shrunk = tuple(
+            batch("SetShrunk", f"UserAppSet {name} lost {len(every)} rows at once", every)
+            for name, items in sorted(sets.items())
+            if (every := tuple(items))
+        )
+        self._listed_at = 0.0
+
+    def are_approved(self, items: Iterable[Item]) -> bool:
+        """Whether somebody approved each of them."""
+        self._record = None
+        return self._read().approved.issuperset(items)
 
     def admit(self, plan: AppPlan, *, is_removal: bool = False) -> AppPlan:
         """What of a plan may be done now. Raises LedgerError, and then nothing may."""
@@ -183,13 +198,14 @@ class Gate:
                     self._record = None
 
     def _list(self, verdict: Verdict, now: float) -> None:
-        listed = tuple(batch.id for batch in verdict.batches)
+        batches = (*verdict.batches, *self._shrunk)
+        listed = tuple(one.id for one in batches)
         if listed == self._listed and 0 <= now - self._listed_at < LIST_AGAIN_S:
             return
-        self._ledger.hold(verdict.batches, now)
-        for batch in verdict.batches:
-            if batch.id not in self._listed:
-                log.warning("batch.held", batch=batch.id, reason=batch.reason, because=batch.because)
+        self._ledger.hold(batches, now)
+        for one in batches:
+            if one.id not in self._listed:
+                log.warning("batch.held", batch=one.id, reason=one.reason, because=one.because)
         self._listed, self._listed_at = listed, now
 
     def _wanted(self, name: str) -> tuple[Item, ...]:

@@ -24,7 +24,8 @@ from reconciler.core.withhold import is_under_way
 from reconciler.fly.client import FlyClient
 from reconciler.fly.errors import Ambiguous, CouldNotAsk, FlyError, Unavailable
 from reconciler.gate import Gate
-from reconciler.intent import Change, Intent, NotUsable
+from reconciler.intake import Intake
+from reconciler.intent import Change, Intent
 from reconciler.ledger import LedgerError
 from reconciler.lookout import Lookout
 from reconciler.reconcile import Seen, reconcile
@@ -79,18 +80,17 @@ class Loop:
         self._removals = Removals(
             fly=fly, intent=intent, lookout=self._lookout, gate=gate, witness=witness, describe=describe
         )
+        self._intake = Intake(intent=intent, gate=gate, removals=self._removals)
         self._unanswered: set[str] = set()  # failed for want of an answer
         self._failed_looks = 0  # at the organisation, in a row
         self._look_now = asyncio.Event()
-        self._told_problems: frozenset[str] = frozenset()
-        self._told_missing: frozenset[str] = frozenset()  # secrets
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish what is under way for at most 8 s.
 
         Raises FlyError when the very first look at the organisation is refused: nothing could be done.
         """
-        self._tell_problems(self._intent.specs)
+        self._intake.tell_problems(self._intent.specs)
         self._census.expect(self._intent.apps)
         try:
             async with asyncio.TaskGroup() as group:
@@ -122,29 +122,13 @@ class Loop:
 
     def _take(self, specs: Specs) -> None:
         """Routes follow at once from what is known; machines follow through the queue."""
-        kept = self._intent.kept
-        try:
-            change = self._intent.take(specs)
-        except NotUsable as error:
-            self._tell_problems(specs)
-            self._removals.doubt(str(error))
-            log.warning("source.rejected", problem=str(error))
+        taken = self._intake.take(specs)
+        if taken is None:
             return
-        except Exception:  # a fault in reading one document must not end everything
-            log.exception("source.crashed")
-            return
-        self._tell_problems(self._intent.specs)
-        if specs.router not in (None, self._intent.router):
-            log.warning("router.left_behind", because="`listeners` and `auth` change with the next start")
-        self._tell_missing_secrets()
-        self._want(change, also=kept ^ self._intent.kept)
-        if change:
-            self._gate.renew()
-            log.info("source.changed", moved=len(change.moved), vanished=len(change.vanished))
-        self._lookout.take_unclaimed(vanished=change.vanished)
-        self._removals.certain()
+        self._want(taken.change, also=taken.turned)
+        self._lookout.take_unclaimed(vanished=taken.change.vanished)
         self._removals.take()
-        if change.vanished:
+        if taken.change.vanished:
             self._look_now.set()
         self._census.publish()
 
@@ -161,21 +145,6 @@ class Loop:
         for name in change.vanished:
             self._gate.forget(name)
             self._queue.forget(name)
-
-    def _tell_problems(self, specs: Specs) -> None:
-        problems = [str(problem) for problem in specs.problems]
-        for problem in problems:
-            if problem not in self._told_problems:
-                log.warning("source.rejected", problem=problem)
-        if self._told_problems and not problems:
-            log.info("source.mended")
-        self._told_problems = frozenset(problems)
-
-    def _tell_missing_secrets(self) -> None:
-        missing = self._intent.missing_secrets
-        for name in sorted(missing.keys() - self._told_missing):
-            log.warning("secret.missing", name=name, because=missing[name])
-        self._told_missing = frozenset(missing)
 
     async def _observe_for_ever(self) -> None:
         has_answered = False
@@ -205,7 +174,7 @@ class Loop:
 
     async def _observe(self) -> None:
         self._want(self._intent.look_at_secrets())
-        self._tell_missing_secrets()
+        self._intake.tell_missing_secrets()
         seen = await self._lookout.look()
         self._removals.take()
         if self._failed_looks:
@@ -225,13 +194,15 @@ class Loop:
         while True:
             await asyncio.sleep(RELEASE_EVERY_S)
             try:
-                free = self._gate.freed()
+                free, specs = self._gate.freed(), self._intake.approved()
             except LedgerError as error:
                 log.warning("ledger.unusable", error=str(error))
                 continue
             for name in free:
                 self._queue.forget(name)
                 self._queue.add(name, priority=Priority.CHANGED)
+            if specs is not None:
+                self._take(specs)
 
     def _wake_unanswered(self) -> None:
         """Fly answers again: whoever waits out a backoff because it did not is tried now."""

@@ -32,7 +32,7 @@ INTENT = ("reconciler.intent", CORE)
 ROUTER = ("router.server", "router.state")
 LOOP = (
     *(f"reconciler.{name}" for name in ("intent", "reconcile", "census", "lookout", "source", "workqueue")),
-    *(f"reconciler.{name}" for name in ("gate", "ledger", "removals", "witness")),
+    *(f"reconciler.{name}" for name in ("gate", "intake", "ledger", "removals", "witness")),
 )
 
 # The most specific name wins. A module that no line covers is an error: say here where it belongs.
@@ -77,6 +77,7 @@ LAW = (
     Layer("reconciler.ledger", (CORE,), NOTHING),
     Layer("reconciler.state_folder", (CORE, "reconciler.ledger"), frozenset({"structlog"})),
     Layer("reconciler.gate", (*VERB, "reconciler.ledger"), frozenset({"structlog"})),
+    Layer("reconciler.intake", (*INTENT, "reconciler.gate", "reconciler.removals"), frozenset({"structlog"})),
     Layer("reconciler.gone", (*VERB, "reconciler.observe")),
     Layer("reconciler.witness", (CORE,), NOTHING),
     Layer(

@@ -99,6 +99,43 @@ async def test_a_plan_lists_what_keeps_an_app_whose_document_is_gone() -> None:
         assert found.plan.unclaimed == ("alice",)
 
 
+SET = """
+apiVersion: reconciler/v1alpha1
+kind: UserAppSet
+metadata: {name: everybody}
+spec:
+  source: {rows: [ROWS]}
+  template:
+    metadata: {name: "{name}"}
+    spec:
+      hosts: ["{name}.example.com"]
+      machines: [{name: web, template: studio}]
+"""
+
+
+def set_of(*names: str) -> dict[str, str | Unreadable]:
+    """The same users as rows of one list."""
+    return {**fleet_of(), "set.yaml": SET.replace("ROWS", ", ".join(f"{{name: {name}}}" for name in names))}
+
+
+async def test_a_list_that_lost_many_users_deletes_nobody_until_somebody_approves_just_these() -> None:
+    names = [f"u{number}" for number in range(8)]
+    async with stage() as on:
+        on.files = set_of(*names)
+        async with on.running() as run:
+            await run.converged()
+            await asyncio.sleep(HOUR_S)
+            run.save(set_of(*names[:5]))
+            await asyncio.sleep(2 * HOUR_S)
+            assert len(on.shape) == 8
+            assert isinstance(run.entry("u7.example.com"), Route)
+            (held,) = on.ledger.pending(wall())
+            assert (held.batch.reason, len(held.batch.items)) == ("SetShrunk", 3)
+            approve(run)
+            await asyncio.sleep(GRACE_S + 300)
+            assert sorted(on.shape) == [f"acme-{name}" for name in names[:5]]
+
+
 async def incomplete(run: Running) -> None:
     run.save({**run.stage.files, "torn.yaml": Unreadable("permission denied")})
 
