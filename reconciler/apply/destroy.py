@@ -73,6 +73,8 @@ async def volume(bench: Bench, action: DestroyVolume) -> None:
         try:
             found = await bench.fly.get_volume(app, volume_id)
         except NotFound:
+            if await _is_listed(bench, action):
+                raise  # one of the two answers is wrong: what is not seen is not taken for gone
             return
         if found.state in GOING:
             return
@@ -83,6 +85,14 @@ async def volume(bench: Bench, action: DestroyVolume) -> None:
             with contextlib.suppress(NotNow, NotFound):  # whether it is gone is looked at
                 await bench.fly.delete_volume(app, volume_id)
         await asyncio.sleep(pause_s)
+
+
+async def _is_listed(bench: Bench, action: DestroyVolume) -> bool:
+    try:
+        listed = await bench.fly.list_volumes(action.app_name)
+    except NotFound:
+        return False
+    return any(each.id == action.volume_id and each.state not in GOING for each in listed)
 
 
 async def _is_held(bench: Bench, action: DestroyVolume, found: Volume) -> bool:

@@ -7,7 +7,6 @@ from reconciler.apply import health
 from reconciler.apply.bench import Bench
 from reconciler.core import mark as marks
 from reconciler.core.action import CreateMachine, MarkMachine, UpdateMachine, WithdrawRoute
-from reconciler.fly.errors import NotFound
 from reconciler.fly.models import Machine
 
 Json = Any
@@ -37,14 +36,11 @@ async def verify(bench: Bench, action: CreateMachine | UpdateMachine, found: Mac
 
 
 async def withdraw(bench: Bench, action: WithdrawRoute) -> None:
-    """Every machine says that nobody is to be sent there any more; one that is gone needs not."""
+    """Every machine says that nobody is to be sent there any more."""
     for machine, version in action.machines:
-        try:
-            await bench.fly.patch_metadata(
-                action.app_name, machine, {marks.WITHDRAWN: "true"}, machine_version=version
-            )
-        except NotFound:
-            continue
+        await bench.fly.patch_metadata(
+            action.app_name, machine, {marks.WITHDRAWN: "true"}, machine_version=version
+        )
 
 
 def is_made_from(config: Mapping[str, Json], machine: Machine) -> bool:

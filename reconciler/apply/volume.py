@@ -49,9 +49,11 @@ async def _look(bench: Bench, action: CreateVolume) -> Volume | None:
 
 
 async def _find(bench: Bench, action: CreateVolume) -> Volume | None:
-    """One of that name, a free one first and the oldest of several: the name is one slot's own."""
+    """One of that name where it is wanted, a free one first, then the oldest: the name is one slot's own."""
     listed = await bench.seen(lambda: bench.fly.list_volumes(action.app_name))
-    found = [v for v in listed if v.name == action.name and v.state not in GOING]
+    found = [
+        v for v in listed if v.name == action.name and v.region in action.regions and v.state not in GOING
+    ]
     return min(found, key=lambda v: (bool(v.attached_machine_id), v.created_at, v.id), default=None)
 
 

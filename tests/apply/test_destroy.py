@@ -62,9 +62,7 @@ async def test_an_app_is_taken_apart_in_order() -> None:
         await do(fly, *EVERYTHING)
         machine = the_machine(box)
         (volume,) = box.world.apps[APP].volumes.values()
-        withdraw = WithdrawRoute(
-            app_name=APP, because="x", machines=((machine.id, machine.instance_id), ("0" * 14, "v"))
-        )
+        withdraw = WithdrawRoute(app_name=APP, because="x", machines=((machine.id, machine.instance_id),))
         await do(fly, withdraw)
         assert machine.config["metadata"]["reconciler_withdrawn"] == "true"
         await do(fly, snapshot(volume.id), destroy(machine))
