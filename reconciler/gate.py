@@ -46,6 +46,7 @@ class Gate:
         self._listed: tuple[str, ...] = ()  # batches, as the ledger has them
         self._listed_at = 0.0
         self._shrunk: tuple[Batch, ...] = ()
+        self._verdict: Verdict | None = None  # about everything, while nothing moves; 2 s at most
         self._record: tuple[float, Record] | None = None
         self._breaker = Breaker()
 
@@ -65,6 +66,7 @@ class Gate:
         self._limits, self._users, self._size = limits, frozenset(users), size
         self._foreseen = dict(foreseen)
         self._planned = {name: items for name, items in self._planned.items() if name in settled}
+        self._verdict = None
         self._decide(())
         if self._users:
             self._is_first_approved = False  # it was about the fleet as it was found first
@@ -72,6 +74,7 @@ class Gate:
     def foresee(self, name: str, items: tuple[Item, ...]) -> None:
         """The document of `name` changed: this is what the lists show to be wanted now."""
         self._foreseen[name] = items
+        self._verdict = None
         self._planned.pop(name, None)
 
     def refuse(self, sets: Mapping[str, Iterable[Item]]) -> None:
@@ -91,8 +94,10 @@ class Gate:
     def admit(self, plan: AppPlan, *, is_removal: bool = False) -> AppPlan:
         """What of a plan may be done now. Raises LedgerError, and then nothing may."""
         items = items_of(plan, is_removal=is_removal)
+        if self._wanted(plan.name) != items:
+            self._verdict = None
         self._planned[plan.name] = items
-        verdict = self._decide(items)
+        verdict = self._decide(items) if items else Verdict()
         left_of = withhold.guarded(plan, verdict, breaker=self._breaker, is_removal=is_removal)
         name = plan.name
         if any(item not in verdict.admitted and item not in verdict.paced for item in items):
@@ -118,6 +123,7 @@ class Gate:
 
     def forget(self, name: str) -> None:
         """Nobody wants anything for `name` any more."""
+        self._verdict = None
         self._planned.pop(name, None)
         self._held.discard(name)
         self._paced.pop(name, None)
@@ -129,7 +135,7 @@ class Gate:
         """Who was held or paced and may go on now: somebody approved, or an allowance refilled."""
         if not (self._held or self._paced) or self._limits is None:
             return []
-        self._record = None  # somebody may have approved
+        self._record = self._verdict = None  # somebody may have approved
         verdict = self._decide(())
         free = [
             name
@@ -170,6 +176,8 @@ class Gate:
             verdict = decide(items, standing)
             self._begin(verdict, standing)
             return verdict
+        if self._verdict is not None and all(item in self._verdict.held for item in items):
+            return self._verdict  # nothing moved since
         together = {
             item
             for name in {*self._foreseen, *self._planned}
@@ -179,6 +187,7 @@ class Gate:
         verdict = decide({*together, *items}, standing)
         self._begin(verdict, standing)
         self._list(verdict, standing.now)
+        self._verdict = verdict
         return verdict
 
     def _goes_on(self, item: Item) -> bool:

@@ -61,7 +61,8 @@ class Verdict:
     @property
     def batches(self) -> tuple[Batch, ...]:
         """What is held, each batch once; sorted."""
-        return tuple(sorted(set(self.held.values()), key=lambda batch: (batch.reason, batch.id)))
+        by_id = {batch.id: batch for batch in self.held.values()}
+        return tuple(sorted(by_id.values(), key=lambda batch: (batch.reason, batch.id)))
 
 
 def decide(wanted: Iterable[Item], standing: Standing) -> Verdict:
