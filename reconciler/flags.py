@@ -98,6 +98,15 @@ def _options(
     pace: Annotated[
         PaceChoice, typer.Option(help="Keep to Fly's rate limits; off is for a Fly on a laptop.")
     ] = PaceChoice.FLY,
+    max_rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            metavar="CALLS",
+            help="So many calls to Fly a second at most, all users together, who take turns.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> Options:
     return Options(
         specs=specs,
@@ -106,4 +115,5 @@ def _options(
         age_identity_file=age_identity_file,
         secret_env_prefix=secret_env_prefix,
         pace=pace,
+        max_rate=max_rate,
     )

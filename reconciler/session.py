@@ -25,7 +25,7 @@ from reconciler.core.keys import RootKey
 from reconciler.core.secret import SecretText
 from reconciler.core.spec import Specs
 from reconciler.fly.client import FlyClient
-from reconciler.fly.pace import Pace, Rates
+from reconciler.fly.pace import Ceiling, Pace, Rates
 from reconciler.fly.transport import Transport
 from reconciler.intent import Intent
 from reconciler.secret_file import unusable_folder
@@ -52,6 +52,7 @@ class Options:
     age_identity_file: Path | None = None
     secret_env_prefix: str
     pace: PaceChoice
+    max_rate: float | None = None  # calls a second, all together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +65,15 @@ class Session:
     _api_url: str
     _token: SecretText
     _pace: PaceChoice
+    _max_rate: float | None
 
     @asynccontextmanager
     async def fly(self) -> AsyncIterator[FlyClient]:
         """A client for as long as the block. Raises ConfigError and FlyError."""
         async with self._http() as http:
             rates = Rates() if self._pace is PaceChoice.FLY else None
-            yield FlyClient(http, token=self._token.reveal(), pace=Pace(rates))
+            ceiling = Ceiling(self._max_rate, CONNECTIONS)
+            yield FlyClient(http, token=self._token.reveal(), pace=Pace(rates, ceiling))
 
     def _http(self) -> httpx.AsyncClient:
         is_here = urlsplit(self._api_url).hostname in PLAIN_HTTP_HOSTS
@@ -141,4 +144,5 @@ def begin(options: Options, environment: Environment, *, source: Source, specs: 
         _api_url=url,
         _token=environment.token,
         _pace=options.pace,
+        _max_rate=options.max_rate,
     )

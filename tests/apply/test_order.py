@@ -124,14 +124,14 @@ def verification(slot: str, *after: str, mark: str = "reconciler_version") -> Ma
 
 def test_a_machine_that_was_changed_and_not_looked_at_comes_before_the_next_change() -> None:
     """A process that ended in between must not let a bad version reach the second machine."""
-    plan = [update("web-1", "secrets"), verification("web-0")]
+    plan: list[Action] = [update("web-1", "secrets"), verification("web-0")]
     assert [each.after for each in looked_at_first(plan)] == [("secrets", "mark:web-0"), ()]
 
 
 def test_other_marks_and_other_actions_hold_nobody_up() -> None:
     """Nor does a mark that itself waits for the update."""
     start = StartMachine(app_name="acme-alice", because="x", key="start", machine_id="m2", slot="web-2")
-    other = [update("web-1"), verification("web-0", mark="reconciler_key"), start]
-    circle = [update("web-1"), verification("web-0", "machine:web-1")]
+    other: list[Action] = [update("web-1"), verification("web-0", mark="reconciler_key"), start]
+    circle: list[Action] = [update("web-1"), verification("web-0", "machine:web-1")]
     assert looked_at_first(other) == other
     assert looked_at_first(circle) == circle

@@ -58,7 +58,9 @@ ROWS = {
 }
 
 
-def refused(mishap: Mishap, **more: bool) -> errors.FlyError:
+def refused(
+    mishap: Mishap, *, is_write: bool = False, is_wait: bool = False, names_version: bool = False
+) -> errors.FlyError:
     """What the client makes of that answer."""
     words = mishap.words({"machine_id": "m1", "name": "web-0", "org": "acme", "region": "iad"})
     envelope = json.dumps({"error": words} | ({"status": mishap.code} if mishap.code else {}))
@@ -68,7 +70,9 @@ def refused(mishap: Mishap, **more: bool) -> errors.FlyError:
         status=mishap.http_status,
         headers={"fly-request-id": "01REQ"},
         body=body.encode(),
-        **more,
+        is_write=is_write,
+        is_wait=is_wait,
+        names_version=names_version,
     )
 
 
