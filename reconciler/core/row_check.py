@@ -26,6 +26,7 @@ Json = Any
 
 MOST_PROBLEMS = 1_000  # of one set; nobody reads a million lines
 MOST_COMBINATIONS = 50_000  # remembered
+MOST_GUESSES = 10  # at what name was meant: each looks through all rows
 
 Findings = Callable[[Held], Iterable[Problem | None]]  # None: what it needs is broken, as said elsewhere
 Agrees = Callable[
@@ -54,6 +55,12 @@ def check_rows(held: Held, table: Table, *, findings: Findings, agrees: Agrees) 
     except TemplateError as error:
         problem = held.document.problem(("spec", "template", *error.path), str(error), code="bad-template")
         return Checked(None, problems=[problem], incomplete_because=f"UserAppSet {held.name} was refused")
+
+
+def more_problems(file: str, number: int) -> Problem:
+    """Instead of so many that nobody would read."""
+    message = f"{number} more problems like these are not shown"
+    return Problem(file, None, None, "", message, "more-problems")
 
 
 def _refusal(held: Held, table: Table) -> Problem | None:
@@ -102,8 +109,7 @@ class _Check:
         self._drop_repeated()
         self._mind_overrides()
         if self._unsaid:
-            message = f"{self._unsaid} more problems like these are not shown"
-            out.problems.append(Problem(table.file, None, None, "", message, "more-problems"))
+            out.problems.append(more_problems(table.file, self._unsaid))
         out.rows = RowSet(
             name=self._held.name,
             file=table.file,
@@ -254,11 +260,12 @@ class _Check:
         if self.out.incomplete_because:
             return  # the row may be among those that could not be read
         known = self._rows.keys() | self.out.broken
-        for name in self._overrides.keys() - known:
+        for number, name in enumerate(sorted(self._overrides.keys() - known)):
+            guess = did_you_mean(name, known) if number < MOST_GUESSES else ""
             self.out.problems.append(
                 self._held.document.problem(
                     ("spec", "overrides", name),
-                    f"there is no row of {quote(name)}{did_you_mean(name, known)}",
+                    f"there is no row of {quote(name)}{guess}",
                     code="unknown-reference",
                     at_key=True,
                 )

@@ -5,8 +5,11 @@ from typing import Any
 
 from reconciler.core.document import Document, Path, Place
 from reconciler.core.problem import Problem, Severity, path_text
+from reconciler.core.table import MISSING
 
 Json = Any
+
+LONGEST_NAME = 64  # of a user that is shown; none that holds is longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,4 +33,11 @@ class RowDocument(Document):
 def row_document(file: str, line: int, name: str, value: Json) -> RowDocument:
     """`value` holds metadata and spec."""
     document = {"apiVersion": "reconciler/v1alpha1", "kind": "UserApp", **value}
-    return RowDocument(file, line, "", document, f"user={name}")
+    return RowDocument(file, line, "", document, row_label(name))
+
+
+def row_label(name: str) -> str:
+    """Whose row it is, in few letters; "" when it says no name."""
+    if MISSING in name:
+        return ""
+    return f"user={name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + '…'}"

@@ -110,8 +110,9 @@ def _pieces(text: str, path: Path) -> tuple[str, ...]:
         elif found[1]:
             pieces += [found[1], ""]
         else:
+            doubled = "{{ and }}" if found[0] == "{}" else found[0] * 2
             raise TemplateError(
-                path, f"{found[0]} alone means nothing; expected {{column}}, or {found[0] * 2} for a brace"
+                path, f"{found[0]} alone means nothing; expected {{column}}, or {doubled} for a brace"
             )
     pieces[-1] += text[since:]
     return tuple(pieces)

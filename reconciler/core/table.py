@@ -19,6 +19,7 @@ Json = Any
 Format = Literal["csv", "jsonl"]
 
 OVERRIDES = "overrides"  # the reserved column
+MOST_COLUMNS = 1_000  # each takes room in every row
 MISSING = "\x1e"  # stands for a cell that is not there
 _BETWEEN = "\x1f"  # cells hold no control characters
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
@@ -93,27 +94,27 @@ def from_document(file: str, rows: Iterable[tuple[int, Mapping[str, Json]]]) -> 
 def _read_csv(table: Table, text: str) -> None:
     lines = _lines(text)
     _, head = next(lines, (1, ""))
-    header = _csv_cells(head)
-    problem = _header_problem(header)
-    if header is None or problem:
-        _refuse(table, 1, problem or "the header is not valid CSV", "table-header")
+    header, fault = _csv_cells(head)
+    fault = f"the header {fault}" if fault else _header_problem(header)
+    if fault:
+        _refuse(table, 1, fault, "table-header")
         return
     table.columns = {name: place for place, name in enumerate(header)}
     width, rows, at = len(header), table.rows, table.lines
     for number, line in lines:
         if not line:
             continue
-        found = _csv_cells(line) if '"' in line else line.split(",")
-        if found is None:
-            _lose(table, number, "is not valid CSV: a quote opens or closes in the wrong place", "table-row")
+        found, fault = _csv_cells(line) if '"' in line else (line.split(","), "")
+        if fault:
+            _lose(table, number, fault, "table-row")
             continue
+        if _CONTROL.search(line):
+            found = _cleaned(table, number, found)
         if len(found) != width:
             message = f"has {_cells(len(found))}, and the header has {width}"
             _flaw(table, len(rows), Flaw(number, message, "row-cells"))
             table.incomplete_because = table.incomplete_because or f"line {number} {message}"
             found = (found + [MISSING] * width)[:width]
-        if _CONTROL.search(line):
-            found = _cleaned(table, number, found)
         rows.append(_BETWEEN.join(found))
         at.append(number)
     if text and not text.endswith("\n"):
@@ -142,7 +143,7 @@ def _read_jsonl(table: Table, text: str) -> None:
 
 def _add_object(table: Table, line: int, value: Mapping[str, Json]) -> None:
     number, columns = len(table.rows), table.columns
-    found = [MISSING] * len(columns)
+    given: dict[int, str] = {}  # place within the row → cell
     for name, cell in value.items():
         if name == OVERRIDES:
             if isinstance(cell, dict):
@@ -154,25 +155,31 @@ def _add_object(table: Table, line: int, value: Mapping[str, Json]) -> None:
                     Flaw(line, "overrides must be a mapping: a patch over the user's spec", "wrong-type"),
                 )
             continue
+        if name not in columns and len(columns) == MOST_COLUMNS:
+            message = f"{quote(name)} is one column too many; a table has at most {MOST_COLUMNS}"
+            _flaw(table, number, Flaw(line, message, "table-header"))
+            continue
         at = columns.setdefault(name, len(columns))
-        if at == len(found):
-            found.append(MISSING)
         match cell:
             case str():
-                found[at] = cell
+                given[at] = cell
             case None:
                 pass
             case bool() | int() | float():
-                found[at] = json.dumps(cell)
+                given[at] = json.dumps(cell)
             case _:
-                found[at] = ""
+                given[at] = ""
                 _flaw(
                     table,
                     number,
                     Flaw(line, f"{quote(name)} is {quote(cell)}; expected text or a number", "wrong-type"),
                 )
-    if any(cell is not MISSING and _CONTROL.search(cell) for cell in found):
-        found = _cleaned(table, line, found)
+        if given.get(at) and _CONTROL.search(given[at]):
+            given[at] = _CONTROL.sub("\ufffd", given[at])
+            _flaw(table, number, _unprintable(line, name))
+    found = [MISSING] * len(columns)
+    for at, text in given.items():
+        found[at] = text
     table.rows.append(_BETWEEN.join(found))
     table.lines.append(line)
 
@@ -188,33 +195,52 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
         start = end + 1
 
 
-def _csv_cells(line: str) -> list[str] | None:
+def _csv_cells(line: str) -> tuple[list[str], str]:
+    """The cells, and what is wrong with the line; "" when nothing."""
     try:
-        return next(csv.reader([line], strict=True), [])
-    except csv.Error:
-        return None
+        return next(csv.reader([line], strict=True), []), ""
+    except csv.Error as error:
+        if "field limit" in str(error):
+            return [], f"has a cell of more than {csv.field_size_limit()} characters"
+        if "new-line" in str(error):
+            return [], "has a carriage return in the middle; expected lines that end in \\n or \\r\\n"
+        return [], (
+            "is not valid CSV: a quote opens or closes in the wrong place, "
+            "or a cell holds a line break, which none can"
+        )
 
 
-def _header_problem(header: list[str] | None) -> str:
+def _header_problem(header: list[str]) -> str:
     if not header:
         return "there is no header; expected the names of the columns in the first line"
-    for name in header:
-        if not name.strip() or _CONTROL.search(name):
-            return f"{quote(name)} is not the name of a column"
-        if name == OVERRIDES:
-            return f"the column {OVERRIDES} is reserved; a CSV file cannot hold patches, `spec.overrides` can"
-        if header.count(name) > 1:
-            return f"the column {quote(name)} stands here twice"
+    if len(header) > MOST_COLUMNS:
+        return f"there are {len(header)} columns; a table has at most {MOST_COLUMNS}"
+    if len(header) == 1 and any(sign in header[0] for sign in ";\t|"):
+        return f"{quote(header[0])} seems to be several columns; expected commas between them"
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice:
+        return f"the column {quote(twice)} stands here twice"
+    return next((fault for fault in map(_column_problem, header) if fault), "")
+
+
+def _column_problem(name: str) -> str:
+    if not name.strip() or _CONTROL.search(name):
+        return f"{quote(name)} is not the name of a column"
+    if name == OVERRIDES:
+        return f"the column {OVERRIDES} is reserved; a CSV file cannot hold patches, `spec.overrides` can"
     return ""
 
 
 def _cleaned(table: Table, line: int, found: list[str]) -> list[str]:
-    clean = [cell if cell is MISSING else _CONTROL.sub("\ufffd", cell) for cell in found]
+    clean = [_CONTROL.sub("\ufffd", cell) for cell in found]
     for name, cell, before in zip(table.columns, clean, found, strict=False):
         if cell != before:
-            message = f"the value of {quote(name)} holds a control character"
-            _flaw(table, len(table.rows), Flaw(line, message, "row-character"))
+            _flaw(table, len(table.rows), _unprintable(line, name))
     return clean
+
+
+def _unprintable(line: int, name: str) -> Flaw:
+    return Flaw(line, f"the value of {quote(name)} holds a control character", "row-character")
 
 
 def _cells(number: int) -> str:

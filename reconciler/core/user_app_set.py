@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from reconciler.core import app_name_claim, host_claim
 from reconciler.core.document import Document
 from reconciler.core.envelope import Held
-from reconciler.core.library import Libraries, MayBeLost
+from reconciler.core.library import Libraries, Library, MayBeLost
 from reconciler.core.problem import Problem, quote
 from reconciler.core.reference import user_app
 from reconciler.core.router_check import agreement
-from reconciler.core.row_check import Checked, check_rows
-from reconciler.core.row_document import RowDocument
+from reconciler.core.row_check import MOST_PROBLEMS, Checked, check_rows, more_problems
+from reconciler.core.row_document import RowDocument, row_label
 from reconciler.core.row_set import RowSet
 from reconciler.core.set_spec import UserAppSetSpec
 from reconciler.core.table import Format, Table, Unread, from_document
@@ -141,18 +141,11 @@ def _part(libraries: Libraries, checked: list[tuple[Checked, Table]], out: Expan
     """Drop whoever shares a name or a host with somebody else."""
     documents = libraries["UserApp"]
     rows = [(found.rows, table) for found, table in checked if found.rows is not None]
+    places = _Places(documents, rows)
     dropped: set[str] = set()
     for names, other in _shared_names(rows, documents.held.keys() | documents.broken):
         dropped |= names
-        for name in sorted(names):
-            for document in _all_documents(name, libraries, rows):
-                out.problems.append(
-                    document.problem(
-                        ("metadata", "name"),
-                        f"{other} {quote(name)}; names are unique",
-                        code="document-twice",
-                    )
-                )
+        out.problems += _not_too_many(_shared_name(names, other, places))
     out.broken |= dropped
     for name in dropped:
         documents.held.pop(name, None)
@@ -169,12 +162,12 @@ def _part(libraries: Libraries, checked: list[tuple[Checked, Table]], out: Expan
     contested = {name for names in hosts.values() for name in names}
 
     def document_of(name: str) -> Document:
-        return next(_all_documents(name, libraries, rows))
+        return next(places.documents(name))
 
-    out.problems += host_claim.complaints_about(hosts, users, document_of)
+    out.problems += _not_too_many(host_claim.complaints_about(hosts, users, document_of))
     fleet = next((held.spec for held in libraries["Fleet"].held.values()), None)
     apps = app_name_claim.contested(users, fleet.app_name) if fleet else {}
-    out.problems += app_name_claim.complaints_about(apps, users, document_of)
+    out.problems += _not_too_many(app_name_claim.complaints_about(apps, users, document_of))
     contested |= {name for names in apps.values() for name in names}
     out.broken |= contested
     for name in contested & documents.held.keys():
@@ -215,11 +208,41 @@ def _still(hosts: Mapping[str, str], users: Users) -> Mapping[str, str]:
     )
 
 
-def _all_documents(name: str, libraries: Libraries, rows: list[tuple[RowSet, Table]]) -> Iterator[Document]:
-    held = libraries["UserApp"].held.get(name)
-    if held is not None:
-        yield held.document
-    for one, table in rows:
-        if name in one.rows:
-            number = table.rows.index(one.rows[name])
-            yield RowDocument(table.file, table.lines[number], "", {}, f"user={name}")
+class _Places:
+    """Where each user app is written down."""
+
+    def __init__(self, documents: Library, rows: list[tuple[RowSet, Table]]) -> None:
+        self._documents, self._rows = dict(documents.held), rows
+        self._numbers: dict[int, dict[str, int]] = {}  # of a set → its packed rows → their numbers
+
+    def documents(self, name: str) -> Iterator[Document]:
+        """Every document and row of that name."""
+        held = self._documents.get(name)
+        if held is not None:
+            yield held.document
+        for number, (one, table) in enumerate(self._rows):
+            if name in one.rows:
+                if number not in self._numbers:  # looking through the table for each name would take hours
+                    self._numbers[number] = {row: at for at, row in enumerate(table.rows)}
+                line = table.lines[self._numbers[number][one.rows[name]]]
+                yield RowDocument(table.file, line, "", {}, row_label(name))
+
+
+def _shared_name(names: Iterable[str], other: str, places: _Places) -> Iterator[Problem]:
+    for name in sorted(names):
+        for document in places.documents(name):
+            message = f"{other} {quote(name)}; names are unique"
+            yield document.problem(("metadata", "name"), message, code="document-twice")
+
+
+def _not_too_many(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """All of documents, and of rows as many as somebody may read."""
+    told, unsaid, file = 0, 0, ""
+    for one in problems:
+        if one.row and told == MOST_PROBLEMS:
+            unsaid, file = unsaid + 1, one.file
+            continue
+        told += bool(one.row)
+        yield one
+    if unsaid:
+        yield more_problems(file, unsaid)

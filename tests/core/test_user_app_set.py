@@ -160,13 +160,30 @@ def test_doubled_braces_are_braces() -> None:
         ),
         (
             'name,region\nalice,iad\nbob,"lhr\n',
-            ": is not valid CSV: a quote opens or closes in the wrong place [table-row]",
+            ": is not valid CSV: a quote opens or closes in the wrong place, or a cell holds a line break, "
+            "which none can [table-row]",
             False,
         ),
         (
             "name,region\nalice,iad\nbob,l\0hr\n",
             '(user=bob): the value of "region" holds a control character [row-character]',
             True,
+        ),
+        (  # the sign that stands for no cell within the program
+            "name,region\nalice,iad\nbob,\x1e\n",
+            '(user=bob): the value of "region" holds a control character [row-character]',
+            True,
+        ),
+        (
+            f"name,region\nalice,iad\n{'b' * 5000},lhr\n",
+            f'(user={"b" * 63}…): metadata.name: "{"b" * 59}…" is too long: 5000 characters, at most 62 '
+            "[too-long]",
+            False,
+        ),
+        (
+            f'name,region\nalice,iad\nbob,"{"l" * 200_000}"\n',
+            ": has a cell of more than 131072 characters [table-row]",
+            False,
         ),
         (
             "name,region\nalice,iad\nwww,lhr\n",
@@ -302,6 +319,11 @@ def test_a_row_that_was_dropped_claims_no_host() -> None:
             "[bad-template]",
         ),
         (
+            '\n    spec: {hosts: ["{}"]}\n',
+            "spec.template.spec.hosts[0]: {} alone means nothing; expected {column}, or {{ and }} for a "
+            "brace [bad-template]",
+        ),
+        (
             "\n    metadata: {name: bob}\n    spec: {}\n",
             "spec.template.metadata.name: names no column, so every row would have one name [bad-template]",
         ),
@@ -367,6 +389,25 @@ def test_what_spreadsheets_write_is_read(text: str) -> None:
         ),
         ("name,region,name\n", 'sets/users.csv:1: the column "name" stands here twice [table-header]'),
         ("name,,region\n", 'sets/users.csv:1: "" is not the name of a column [table-header]'),
+        (
+            "name;region\nalice;iad\n",
+            'sets/users.csv:1: "name;region" seems to be several columns; expected commas between them '
+            "[table-header]",
+        ),
+        (
+            "name,region\ralice,iad\r",
+            "sets/users.csv:1: the header has a carriage return in the middle; expected lines that end in "
+            "\\n or \\r\\n [table-header]",
+        ),
+        (
+            'name,"region\n',
+            "sets/users.csv:1: the header is not valid CSV: a quote opens or closes in the wrong place, or a "
+            "cell holds a line break, which none can [table-header]",
+        ),
+        (
+            ",".join(f"c{number}" for number in range(30_000)) + "\n1\n",
+            "sets/users.csv:1: there are 30000 columns; a table has at most 1000 [table-header]",
+        ),
         ("name,region\n", "sets/users.csv: it has no rows; if that is meant, declare count: 0 [table-empty]"),
     ],
 )
@@ -468,6 +509,42 @@ def test_a_thousand_problems_are_enough() -> None:
     assert lines(specs)[0] == "sets/users.csv: 2000 more problems like these are not shown [more-problems]"
     assert len(specs.broken) == 3000
     assert specs.complete
+
+
+def test_two_sets_of_one_file_are_told_of_at_once() -> None:
+    """Every name stands twice: looking each of them up, and telling each, would take hours."""
+    document = """apiVersion: reconciler/v1alpha1
+kind: UserAppSet
+metadata: {name: NAME}
+spec: {source: {csv: users.csv}, template: {spec: {machines: [{name: web, template: studio}]}}}
+"""
+    files = {f"{name}.yaml": document.replace("NAME", name) for name in ("one", "two")}
+    table = "name\n" + "".join(f"user-{number}\n" for number in range(20_000))
+    specs = load({"base.yaml": sample.BASE, **files}, tables={"users.csv": table})
+    assert len(specs.users) == 0
+    assert len(specs.broken) == 20_000
+    assert len(specs.problems) == 501  # two of one line are told once
+    assert lines(specs)[0] == "users.csv: 39000 more problems like these are not shown [more-problems]"
+
+
+def test_a_table_has_a_thousand_columns_at_most() -> None:
+    """A line of JSON can make columns, and each takes room in every row."""
+    table = "".join(json.dumps({"name": f"u{at}", "region": "iad", f"c{at}": 1}) + "\n" for at in range(1010))
+    specs = fleet(table, source="jsonl: users.csv")
+    assert len(specs.users) == 998
+    assert len(specs.problems) == 12
+    assert lines(specs)[0] == (
+        'sets/users.csv:999 (user=u998): "c998" is one column too many; a table has at most 1000 '
+        "[table-header]"
+    )
+
+
+def test_a_row_without_a_name_is_told_by_its_line() -> None:
+    """There is no user to name."""
+    specs = fleet('{"name": "alice", "region": "iad"}\n{"region": "iad"}\n', source="jsonl: users.csv")
+    assert lines(specs) == ['sets/users.csv:2: has no "name" [row-cells]']
+    assert list(specs.users) == ["alice"]
+    assert not specs.complete
 
 
 def test_what_a_row_says_is_checked_in_every_row() -> None:
