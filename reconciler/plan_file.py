@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from reconciler.config import ConfigError
 from reconciler.core.keys import RootKey
 from reconciler.core.saved_plan import VERSION, SavedPlan
-from reconciler.source import SUFFIXES
+from reconciler.readings import SUFFIXES
 
 Json = Any
 

@@ -16,18 +16,22 @@ from pathlib import Path
 from watchfiles import Change, awatch
 
 from reconciler.checkout import under_way
-from reconciler.core.envelope import Reading, read
 from reconciler.core.settle import Settle
-from reconciler.core.spec import ENV_PREFIX, Memory, Specs, Unreadable, assemble, wanted_tables
-from reconciler.core.table import Format, Table, Unread, read_table
+from reconciler.core.spec import ENV_PREFIX, Specs, Unreadable, wanted_tables
+from reconciler.core.table import Table, Unread
+from reconciler.readings import (
+    LARGEST_FILE_BYTES,
+    LARGEST_TABLE_BYTES,
+    SUFFIXES,
+    Content,
+    Readings,
+    Wanted,
+    decoded,
+    too_large,
+)
 
-SUFFIXES = (".yaml", ".yml")
-LARGEST_FILE_BYTES = 64 * 1024 * 1024
-LARGEST_TABLE_BYTES = 1024 * 1024 * 1024
 DEBOUNCE_MS = 300  # editors and git write several files at once
 LOOK_AGAIN_MS = 1_000  # a watched folder that is replaced by another sends no event
-
-Content = Reading | Unreadable
 
 
 class Source:
@@ -35,10 +39,7 @@ class Source:
 
     def __init__(self, path: Path | str, *, env_prefix: str = ENV_PREFIX) -> None:
         self._root = Path(path)
-        self._env_prefix = env_prefix
-        self._kept: dict[str, tuple[bytes, Reading]] = {}  # file → hash of its bytes, what it says
-        self._tables: dict[tuple[str, Format], tuple[bytes, Table]] = {}
-        self._memory = Memory()
+        self._readings = Readings(env_prefix)
         self._settle = Settle()
         self._is_under_way = False  # git was at work during the last reading
         self._seen: object = None
@@ -50,7 +51,7 @@ class Source:
         it, and a link that leads out of the folder is not followed.
         `progress` is told how many files are read, of how many.
         """
-        with _no_collecting():
+        with no_collecting():
             return self._read(progress)
 
     def _read(self, progress: Callable[[int, int], None] | None) -> Specs:
@@ -60,18 +61,15 @@ class Source:
             contents[file] = place if isinstance(place, Unreadable) else self._file(Path(file), place)
             if progress is not None:
                 progress(number, len(places))
-        self._kept = {file: kept for file, kept in self._kept.items() if file in contents}
-        tables = {wanted: self._table(*wanted) for wanted in sorted(wanted_tables(contents))}
-        self._tables = {wanted: kept for wanted, kept in self._tables.items() if wanted in tables}
+        tables = {wanted: self._table(wanted) for wanted in sorted(wanted_tables(contents))}
         half = under_way(self._root)
         self._is_under_way = bool(half)
-        self._seen = self._fingerprint(contents), self._table_fingerprint(tables), half
-        return assemble(
+        self._seen = self._readings.fingerprint(contents, tables), half
+        return self._readings.assemble(
             contents,
+            tables,
             root=str(self._root),
-            tables=tables,
             incomplete_because=[f"{self._root}: {half}"] if half else (),
-            memory=self._memory,
         )
 
     def settled(self, *, now: float) -> bool:
@@ -166,18 +164,11 @@ class Source:
         if isinstance(content, Unreadable):
             return content
         digest = hashlib.sha256(content).digest()
-        kept = self._kept.get(str(path))
-        if kept is not None and kept[0] == digest:
-            return kept[1]
-        text = _text(content)
-        if isinstance(text, Unreadable):
-            return text
-        reading = read(str(path), text, env_prefix=self._env_prefix)
-        self._kept[str(path)] = digest, reading
-        return reading
+        return self._readings.known(str(path), digest) or self._readings.document(str(path), digest, content)
 
-    def _table(self, file: str, kind: Format) -> Table | Unread:
+    def _table(self, wanted: Wanted) -> Table | Unread:
         """A table of rows, by the same rules as specs: below the folder, whatever links lead there."""
+        file, _ = wanted
         try:
             top = self._root.resolve(strict=True)
             target = Path(file).resolve(strict=True)
@@ -189,28 +180,12 @@ class Source:
         if isinstance(content, Unreadable):
             return Unread(file, content.reason)
         digest = hashlib.sha256(content).digest()
-        kept = self._tables.get((file, kind))
-        if kept is not None and kept[0] == digest:
-            return kept[1]
-        text = _text(content)
-        if isinstance(text, Unreadable):
-            return Unread(file, text.reason)
-        del content  # a large table is not held twice
-        table = read_table(file, text, kind)
-        self._tables[file, kind] = digest, table
-        return table
-
-    def _table_fingerprint(self, tables: dict[tuple[str, Format], Table | Unread]) -> object:
-        return {
-            wanted: table if isinstance(table, Unread) else self._tables[wanted][0]
-            for wanted, table in tables.items()
-        }
-
-    def _fingerprint(self, contents: dict[str, Content]) -> object:
-        return {
-            file: content if isinstance(content, Unreadable) else self._kept[file][0]
-            for file, content in contents.items()
-        }
+        known = self._readings.known_table(wanted, digest)
+        if known is not None:
+            return known
+        text = decoded(content)
+        del content
+        return self._readings.table(wanted, digest, text)
 
 
 def _bytes(target: Path, most: int) -> bytes | Unreadable:
@@ -221,19 +196,11 @@ def _bytes(target: Path, most: int) -> bytes | Unreadable:
             content = file.read(most + 1)
     except OSError as error:
         return Unreadable(_reason(error))
-    return content if len(content) <= most else Unreadable(f"it is larger than {most // 1024 // 1024} MiB")
-
-
-def _text(content: bytes) -> str | Unreadable:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        return Unreadable(f"line {line} is not UTF-8 text; save it as UTF-8")
+    return content if len(content) <= most else too_large(most)
 
 
 @contextmanager
-def _no_collecting() -> Iterator[None]:
+def no_collecting() -> Iterator[None]:
     """What is read is kept and holds no cycles: looking for some, again and again, takes a quarter longer."""
     was_enabled = gc.isenabled()
     gc.disable()

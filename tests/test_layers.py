@@ -50,7 +50,10 @@ LAW = (
     Layer("reconciler.age", (CORE,), frozenset({"pyrage"})),
     Layer("reconciler.config", (CORE, "reconciler.age"), NOTHING),
     Layer("reconciler.checkout", (), NOTHING),
-    Layer("reconciler.source", (CORE, "reconciler.checkout"), frozenset({"watchfiles"})),
+    Layer("reconciler.readings", (CORE,), NOTHING),
+    Layer(
+        "reconciler.source", (CORE, "reconciler.checkout", "reconciler.readings"), frozenset({"watchfiles"})
+    ),
     Layer("reconciler.secret_file", (CORE,), NOTHING),
     Layer("reconciler.secret_source", (CORE, "reconciler.age", "reconciler.secret_file"), NOTHING),
     Layer("reconciler.observe", VERB),
@@ -65,7 +68,9 @@ LAW = (
         "reconciler.report.progress", (CORE, "reconciler.report", "reconciler.rollout"), frozenset({"rich"})
     ),
     Layer("reconciler.revision", ("reconciler.config",), NOTHING),
-    Layer("reconciler.plan_file", (CORE, "reconciler.config", "reconciler.source"), frozenset({"pydantic"})),
+    Layer(
+        "reconciler.plan_file", (CORE, "reconciler.config", "reconciler.readings"), frozenset({"pydantic"})
+    ),
     Layer(
         "reconciler.resumption",
         (*INTENT, "reconciler.config", "reconciler.plan_file", "reconciler.report", "reconciler.survey"),

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.spec import Specs
-from reconciler.source import LARGEST_FILE_BYTES, Source
+from reconciler.readings import LARGEST_FILE_BYTES
+from reconciler.source import Source
 from tests.core import sample
 
 NOTICED_WITHIN_S = 8.0
@@ -88,6 +89,10 @@ def pipe(folder: Path) -> None:
     os.mkfifo(folder / "x.yaml")
 
 
+def lfs(folder: Path) -> None:
+    (folder / "x.yaml").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+
+
 def latin1(folder: Path) -> None:
     (folder / "x.yaml").write_bytes(b"a: 1\nb: caf\xe9\n")
 
@@ -109,6 +114,7 @@ def huge(folder: Path) -> None:
         (folder_out, "it is a link that leads out of specs"),
         (loop, "its links lead in a circle"),
         (pipe, "it is not an ordinary file"),
+        (lfs, "it is a pointer to Git LFS, not the content; keep this file in git itself"),
         (latin1, "line 2 is not UTF-8 text; save it as UTF-8"),
         (utf16, "line 1 is not UTF-8 text; save it as UTF-8"),
         (huge, "it is larger than 64 MiB"),
