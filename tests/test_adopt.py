@@ -28,7 +28,7 @@ SERVICE = {
     "checks": [{"type": "http", "port": 8080, "path": "/up", "interval": "15s", "timeout": "2s"}],
 }
 BARE = {"protocol": "tcp", "internal_port": 9090, "ports": [{"port": 9090, "handlers": ["http"]}]}
-WEB = {
+WEB: dict[str, Any] = {
     "image": "registry.fly.io/shop:7",
     "guest": {"cpu_kind": "shared", "cpus": 2, "memory_mb": 1024},
     "env": {"MODE": "shop", "OFF": "no"},
@@ -36,7 +36,7 @@ WEB = {
     "metadata": {"fly_process_group": "web", "team": "red"},
     "restart": {"policy": "always"},
 }
-WORKER = {"image": "registry.fly.io/worker:2", "metadata": {"fly_process_group": "worker"}}
+WORKER: dict[str, Any] = {"image": "registry.fly.io/worker:2", "metadata": {"fly_process_group": "worker"}}
 
 
 @asynccontextmanager
@@ -201,8 +201,8 @@ async def test_an_adopted_machine_that_dies_comes_back_on_its_own_volume() -> No
         await said(world, "GET", f"/v1/apps/acme-shop/machines/{lost.id}/wait?state=destroyed&timeout=60")
         last = await converge(fly, desired, values={}, describe="mine7k2m/test")
         assert last.plan.converged, last.plan
-        machines = {one.name: one for one in last.observed.machines}
-        assert machines["web-0"].volume_id == volume
+        back = {one.name: one for one in last.observed.machines}
+        assert back["web-0"].volume_id == volume
         assert len(last.observed.volumes) == 2
 
 
