@@ -325,11 +325,15 @@ class _Removed:
 
 
 async def at_rest(world: World) -> None:
-    """Wait until no machine is on its way anywhere."""
-    passing = {"created", "starting", "stopping", "restarting", "replacing", "destroying", "suspending"}
+    """Wait until no machine is on its way anywhere, and all that are started run."""
     async with asyncio.timeout(600):
-        while any(machine.state in passing for machine in world.machines.values()):  # noqa: ASYNC110 (a condition of the world, in virtual time)
+        while not all(map(_is_at_rest, world.machines.values())):  # noqa: ASYNC110 (a condition of the world, in virtual time)
             await asyncio.sleep(0.1)
+
+
+def _is_at_rest(machine: Machine) -> bool:
+    passing = {"created", "starting", "stopping", "restarting", "replacing", "destroying", "suspending"}
+    return machine.state not in passing and (machine.state != "started" or machine.is_running)
 
 
 async def world_before(act: Act, acts: Sequence[Act]) -> bytes | None:
@@ -436,6 +440,9 @@ def _machine_wrongs(act: Act, user: User, app: App, machine: Machine) -> list[st
         "its region": machine.region == user.region,
         "its secret": machine.secrets["OPENAI_API_KEY"].value == act.secret,
         "verified": machine.config["metadata"].get("reconciler_version") == machine.instance_id,
+        "as roomy as its volume": mount is None
+        or max(event.at for event in machine.events if event.status == "started")
+        >= app.volumes[mount].updated_at,
         "its own volume": bool(user.size_gb) == bool(mount)
         and (mount is None or app.volumes[mount].machine_id == machine.id),
     }

@@ -3,6 +3,7 @@
 import asyncio
 
 from reconciler.apply.bench import LOOK_EVERY_S, TRIES, Bench, now, pauses, where_there_is_room
+from reconciler.core import mark
 from reconciler.core.action import CreateVolume, ExtendVolume, SnapshotVolume
 from reconciler.core.volume import GOING
 from reconciler.fly.errors import Ambiguous, NotNow, WaitExpired
@@ -58,12 +59,20 @@ async def _find(bench: Bench, action: CreateVolume) -> Volume | None:
 
 
 async def extend(bench: Bench, action: ExtendVolume) -> None:
-    """The volume has that size, and the machine that mounts it was restarted if it must be to see it."""
-    extended = await bench.fly.extend_volume(action.app_name, action.volume_id, size_gb=action.size_gb)
-    if not extended.needs_restart or action.machine_id is None:
+    """The volume has that size, and the machine that mounts it was restarted if it must be to see it.
+
+    A mark says so while that is under way: the size alone would not show that the restart is missing.
+    """
+    fly, app = bench.fly, action.app_name
+    if action.machine_id is not None:
+        await fly.patch_metadata(app, action.machine_id, {mark.EXTENDED: "true"})
+    extended = await fly.extend_volume(app, action.volume_id, size_gb=action.size_gb)
+    if action.machine_id is None:
         return
-    async with bench.lease(action.app_name, action.machine_id) as lease:
-        await bench.fly.restart_machine(action.app_name, action.machine_id, nonce=lease.nonce)
+    if extended.needs_restart:
+        async with bench.lease(app, action.machine_id) as lease:
+            await fly.restart_machine(app, action.machine_id, nonce=lease.nonce)
+    await fly.patch_metadata(app, action.machine_id, {mark.EXTENDED: None})
 
 
 async def snapshot(bench: Bench, action: SnapshotVolume) -> None:

@@ -35,9 +35,13 @@ def resize(
     found: ObservedVolume,
     *,
     restarts: str | None,
+    is_unfinished: bool = False,
 ) -> ExtendVolume | Hold | None:
-    """What the size of the slot's volume asks for. `restarts`: the machine that Fly may want restarted."""
-    if found.size_gb < mount.size_gb:
+    """What the size of the slot's volume asks for. `restarts`: the machine that Fly may want restarted.
+
+    `is_unfinished`: an earlier try grew it, and did not come to that restart.
+    """
+    if found.size_gb < mount.size_gb or (found.size_gb == mount.size_gb and restarts and is_unfinished):
         return ExtendVolume(
             app_name=desired.app_name,
             because=f"volume {found.id} has {found.size_gb} GB, wanted are {mount.size_gb}",

@@ -51,8 +51,14 @@ def is_in_sync(desired: DesiredApp, machine: DesiredMachine, found: ObservedMach
     return (
         mark.is_verified(desired, machine, found)
         and found.config.get("image") == machine.config.get("image")
-        and normalise_guest(found.config) == normalise_guest(machine.config)
+        and _is_same_size(found.config, machine.config)
     )
+
+
+def _is_same_size(found: Mapping[str, Json], wanted: Mapping[str, Json]) -> bool:
+    if all(found.get(field) == wanted.get(field) for field in ("guest", "size")):
+        return True  # as it mostly is, and this is asked for a whole fleet
+    return normalise_guest(found) == normalise_guest(wanted)
 
 
 def _in_place(
@@ -66,7 +72,14 @@ def _in_place(
     size = None
     if machine.mount is not None and mounted is not None:
         running = found.id if found.state == "started" else None
-        size = in_place.resize(desired, machine, machine.mount, mounted, restarts=running)
+        size = in_place.resize(
+            desired,
+            machine,
+            machine.mount,
+            mounted,
+            restarts=running,
+            is_unfinished=mark.EXTENDED in found.metadata,
+        )
     if isinstance(size, Hold):
         return SlotPlan(holds=(size,))
 

@@ -22,7 +22,8 @@ SECRET_NAMES = "reconciler_secret_names"  # noqa: S105 -- the name of a mark, no
 VERSION = "reconciler_version"
 PROTECT = "reconciler_protect"  # which `protect` was applied: the label itself stands in no row
 WITHDRAWN = "reconciler_withdrawn"  # its app is being removed: no router sends anybody there any more
-OURS = frozenset({OWNER, SLOT, SPEC, SECRETS, KEY, SECRET_NAMES, VERSION, PROTECT, WITHDRAWN})
+EXTENDED = "reconciler_extended"  # its volume grows, and it must be restarted if Fly says so: not done yet
+OURS = frozenset({OWNER, SLOT, SPEC, SECRETS, KEY, SECRET_NAMES, VERSION, PROTECT, WITHDRAWN, EXTENDED})
 
 LABEL_PREFIX = "RECONCILER_"  # of secrets that are labels on the app: never unset
 
@@ -111,7 +112,7 @@ def is_verified(desired: DesiredApp, machine: DesiredMachine, found: ObservedMac
 
 def missing(wanted: Mapping[str, str], found: ObservedMachine | Row) -> dict[str, str | None]:
     """The metadata write that makes `found` carry `wanted` and the mark of its version; {}: nothing to do."""
-    target: dict[str, str | None] = dict.fromkeys((SECRET_NAMES, PROTECT, WITHDRAWN))
+    target: dict[str, str | None] = dict.fromkeys((SECRET_NAMES, PROTECT, WITHDRAWN, EXTENDED))
     target |= {**wanted, VERSION: found.version}
     return {key: target[key] for key in sorted(target) if found.metadata.get(key) != target[key]}
 
