@@ -3,7 +3,9 @@
 Answers for never giving what an older content said. Where bytes come from, a disk or git, is their reader's.
 """
 
-from collections.abc import Iterable, Mapping
+import gc
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from reconciler.core.envelope import Reading, read
 from reconciler.core.spec import Memory, Specs, Unreadable, assemble
@@ -37,6 +39,8 @@ class Readings:
         text = decoded(content)
         if isinstance(text, Unreadable):
             return text
+        if not text.removeprefix("\ufeff").strip():  # what a full disk leaves of a document
+            return Unreadable("it is empty; remove the file if it is to say nothing")
         reading = read(file, text, env_prefix=self._env_prefix)
         self._kept[file] = digest, reading
         return reading
@@ -100,3 +104,15 @@ def decoded(content: bytes) -> str | Unreadable:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         return Unreadable(f"line {line} is not UTF-8 text; save it as UTF-8")
+
+
+@contextmanager
+def no_collecting() -> Iterator[None]:
+    """What is read is kept and holds no cycles: looking for some, again and again, takes a quarter longer."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -7,21 +7,14 @@ the clone has it, and it alone knows every way to name a commit and every kind o
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from reconciler.config import ConfigError
+from reconciler.git_environment import QUIET, git_environment
 
 LONGEST_S = 300
-_QUIET = (
-    "-c",
-    "core.sparseCheckout=false",
-    "-c",
-    "core.fsmonitor=false",
-    "-c",
-    f"core.hooksPath={os.devnull}",
-)
 
 
 @contextmanager
@@ -82,9 +75,9 @@ def _answer(folder: Path, revision: str, *words: str, **variables: str) -> str:
 def _git(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(  # noqa: S603 (words are ours; a revision follows --end-of-options)
-            ["git", *_QUIET, *words],  # noqa: S607 (found where the user's own shell finds it)
+            ["git", *QUIET, *words],  # noqa: S607 (found where the user's own shell finds it)
             cwd=folder,
-            env={**_environment(os.environ), **variables},
+            env={**git_environment(os.environ), **variables},
             check=False,
             capture_output=True,
             text=True,
@@ -95,13 +88,3 @@ def _git(folder: Path, *words: str, **variables: str) -> subprocess.CompletedPro
         raise ConfigError("--changed-since needs git, which is not installed here") from None
     except subprocess.TimeoutExpired:
         raise ConfigError(f"--changed-since: git {words[0]} did not end within {LONGEST_S} s") from None
-
-
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What git needs, and no secret of ours: its filters are programs of the user's."""
-    kept = ("PATH", "HOME", "TMPDIR", "XDG_CONFIG_HOME", "SSH_AUTH_SOCK")
-    return {
-        "LC_ALL": "C",
-        "GIT_TERMINAL_PROMPT": "0",
-        **{name: environ[name] for name in kept if name in environ},
-    }

@@ -5,12 +5,11 @@ Answers for what is on the disk and what could not be read. What it says is `cor
 
 import asyncio
 import errno
-import gc
 import hashlib
 import os
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from pathlib import Path
 
 from watchfiles import Change, awatch
@@ -27,6 +26,7 @@ from reconciler.readings import (
     Readings,
     Wanted,
     decoded,
+    no_collecting,
     too_large,
 )
 
@@ -197,18 +197,6 @@ def _bytes(target: Path, most: int) -> bytes | Unreadable:
     except OSError as error:
         return Unreadable(_reason(error))
     return content if len(content) <= most else too_large(most)
-
-
-@contextmanager
-def no_collecting() -> Iterator[None]:
-    """What is read is kept and holds no cycles: looking for some, again and again, takes a quarter longer."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _worth_a_look(_change: Change, path: str) -> bool:
