@@ -171,7 +171,7 @@ class Lookout:
         self._left[desired.name] = _Left(desired, *self._listed(desired), until)
 
     def _put(self, desired: DesiredApp, *, agrees: bool) -> None:
-        member = fleet.from_rows(desired, *self._listed(desired))
+        member = fleet.from_rows(desired, *self._listed(desired), agrees=agrees)
         known = self._census[desired.name]
         if known is not None and is_ready(known):
             member = replace(member, conditions=known.conditions)  # rows do not show all of them

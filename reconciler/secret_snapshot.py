@@ -23,6 +23,7 @@ class SecretSnapshot:
         self._documents = documents
         self._root_key = root_key
         self._shared: dict[str, Values] = {}
+        self._digests: dict[tuple[str, ...], str | None] = {}  # of names whose values are everybody's
 
     def values(self, names: Iterable[str], *, app_name: str) -> Values:
         """The values of `names` for one app."""
@@ -36,10 +37,18 @@ class SecretSnapshot:
 
     def digest(self, app: DesiredApp) -> str | None:
         """Over all that the app is given; None when a value is not known here."""
+        names = app.secret_names
         if self._root_key is None:
             return None
+        if any(map(self._is_derived, names)):
+            return self._digest(self._root_key, app)
+        if names not in self._digests:
+            self._digests[names] = self._digest(self._root_key, app)
+        return self._digests[names]
+
+    def _digest(self, root_key: RootKey, app: DesiredApp) -> str | None:
         values = self.values(app.secret_names, app_name=app.app_name)
-        return None if values.missing else self._root_key.digest(values.known)
+        return None if values.missing else root_key.digest(values.known)
 
     def missing(self, names: Iterable[str]) -> dict[str, str]:
         """Those of `names` without a value here, and why; nobody asks without a root key."""
@@ -63,9 +72,13 @@ class SecretSnapshot:
         return self._root_key.digest(values.known)
 
     def _of(self, name: str, app_name: str) -> Values:
-        spec = self._documents.get(name)
-        if spec is not None and spec.from_.derive is not None:  # another value for each app
+        if self._is_derived(name):
             return self._source.values([name], self._documents, app_name=app_name)
         if name not in self._shared:
             self._shared[name] = self._source.values([name], self._documents, app_name=app_name)
         return self._shared[name]
+
+    def _is_derived(self, name: str) -> bool:
+        """Whether it has another value for each app."""
+        spec = self._documents.get(name)
+        return spec is not None and spec.from_.derive is not None

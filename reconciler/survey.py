@@ -29,7 +29,7 @@ NOT_JUDGED = Judgement()
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)  # asyncio writes out what a program's main task returned
 class Survey:
     """What was found at one moment."""
 
@@ -72,8 +72,9 @@ async def survey(
     differing: list[DesiredApp] = []
     for desired in wanted:
         listed, rows = observed.apps.get(desired.app_name), observed.rows.get(desired.app_name, ())
-        members.append(fleet.from_rows(desired, listed, rows))
-        if not in_sync(desired, listed, rows):
+        agrees = in_sync(desired, listed, rows)
+        members.append(fleet.from_rows(desired, listed, rows, agrees=agrees))
+        if not agrees:
             differing.append(desired)
     by_name = {member.name: member for member in members}
     unclaimed = fleet.unclaimed(intent.specs, observed, last_hosts=intent.last_hosts)

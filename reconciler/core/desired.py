@@ -18,6 +18,7 @@ from reconciler.core.reference import hosts_of
 from reconciler.core.spec import Specs
 
 DEPLOY = DeploySpec()
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 Json = Any  # a value that json.dumps takes; machine configs are kept verbatim, in Fly's own field names
 
@@ -99,6 +100,7 @@ class Resolver:
         self.specs = specs
         self.key_id = key_id
         self._configs: dict[str, dict[str, Json]] = {}  # template → config as it is sent
+        self._texts: dict[str, str] = {}  # template → that, written canonically
 
     def app(self, name: str, *, secrets_digest: str | None) -> DesiredApp:
         """The user app `name`, which must be one of `specs.users`; never fails for one of those."""
@@ -140,6 +142,7 @@ class Resolver:
 
     def _slots(self, group: GroupSpec, regions: tuple[str, ...]) -> list[DesiredMachine]:
         config = self._config(group)
+        text = _CANONICAL.encode(config) if group.config else self._text(group.template)
         slots = []
         for number in range(group.count):
             mount = _mount(group.name, group.mount, number) if group.mount else None
@@ -152,7 +155,7 @@ class Resolver:
                     skip_launch=group.skip_launch,
                     may_sleep=group.skip_launch
                     or any(service.get("autostart") for service in config.get("services") or ()),
-                    spec_hash=_spec_hash(config, mount),
+                    spec_hash=_spec_hash(text, mount),
                 )
             )
         return slots
@@ -170,6 +173,11 @@ class Resolver:
         if template not in self._configs:
             self._configs[template] = sent_config(self._template(template))
         return self._configs[template]
+
+    def _text(self, template: str) -> str:
+        if template not in self._texts:
+            self._texts[template] = _CANONICAL.encode(self._sent(template))
+        return self._texts[template]
 
     def _template(self, name: str) -> dict[str, Json]:
         template, services = self.specs.machines[name], self.specs.services
@@ -192,10 +200,9 @@ def _mount(group: str, mount: MountSpec, number: int) -> DesiredMount:
     )
 
 
-def _spec_hash(config: Mapping[str, Json], mount: DesiredMount | None) -> str:
+def _spec_hash(config: str, mount: DesiredMount | None) -> str:
     """SHA-256 over canonical JSON: the order and spelling of the YAML do not count, every value does."""
     volume = None
     if mount is not None:
         volume = [mount.volume_name, mount.size_gb, dict(mount.create), dict(mount.config)]
-    text = json.dumps([config, volume], sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(f"[{config},{_CANONICAL.encode(volume)}]".encode()).hexdigest()

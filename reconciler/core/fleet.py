@@ -41,10 +41,13 @@ class Member:
         return not self.why_not
 
 
-def from_rows(desired: DesiredApp, listed: ListedApp | None, rows: Iterable[Row]) -> Member:
+def from_rows(
+    desired: DesiredApp, listed: ListedApp | None, rows: Iterable[Row], *, agrees: bool | None = None
+) -> Member:
     """The member by the org-wide list alone: enough for routes, and for everything when it agrees.
 
-    `listed` and `rows` are the app's own; None: no such app is listed in our organisation.
+    `listed` and `rows` are the app's own; None: no such app is listed in our organisation. `agrees`: what
+    `in_sync` says of them, where that is known already.
     """
     living = [row for row in rows if row.state not in DYING]
     claim, why_not = Claim.OURS, ""
@@ -72,7 +75,7 @@ def from_rows(desired: DesiredApp, listed: ListedApp | None, rows: Iterable[Row]
         unclaimed=False,
         machines=machines,
         why_not=why_not,
-        conditions=status.of_rows(agrees=in_sync(desired, listed, living)),
+        conditions=status.of_rows(agrees=in_sync(desired, listed, living) if agrees is None else agrees),
     )
 
 

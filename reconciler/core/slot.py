@@ -67,9 +67,8 @@ def slot_of(desired: DesiredApp, machine: ObservedMachine | Row) -> str | None:
     owner = machine.metadata.get(mark.OWNER)
     if owner and owner != desired.owner:
         return None
-    slots = {wanted.slot for wanted in desired.machines}
     named_for = first_name(machine.name)
-    if named_for in slots:
+    if any(wanted.slot == named_for for wanted in desired.machines):
         return named_for
     return marked_slot(machine) if owner else None
 
@@ -82,7 +81,7 @@ def marked_slot(machine: ObservedMachine | Row) -> str | None:
 
 def first_name(name: str) -> str:
     """`web-0` for `web-0`, `web-0-r1`, `web-0-r2` …; a slot ends in its number, so no two meet."""
-    again = _NEXT_NAME.fullmatch(name)
+    again = _NEXT_NAME.fullmatch(name) if "-r" in name else None
     return again[1] if again else name
 
 

@@ -57,13 +57,7 @@ def of_plan(plan: AppPlan, observed: ObservedApp) -> tuple[Condition, ...]:
 
 def of_rows(*, agrees: bool) -> tuple[Condition, ...]:
     """The conditions by the org-wide rows alone; when they do not agree, the app has to be read first."""
-    if agrees:
-        return (
-            Condition("Ready", Status.TRUE, "AsDocumented"),
-            Condition("Progressing", Status.FALSE, "Nothing"),
-            Condition("Stalled", Status.FALSE, "Nothing"),
-        )
-    return _unknown("NotRead", "the fleet's list differs from the document; the app is read next")
+    return _AGREES if agrees else _NOT_READ
 
 
 def of_unclaimed(reason: str, message: str) -> tuple[Condition, ...]:
@@ -118,3 +112,11 @@ def _true(kind: str, reason: str, messages: Iterable[str]) -> Condition:
 def _several(reason: str, messages: list[str]) -> tuple[str, str]:
     more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
     return reason, f"{messages[0]}{more}"
+
+
+_AGREES = (
+    Condition("Ready", Status.TRUE, "AsDocumented"),
+    Condition("Progressing", Status.FALSE, "Nothing"),
+    Condition("Stalled", Status.FALSE, "Nothing"),
+)
+_NOT_READ = _unknown("NotRead", "the fleet's list differs from the document; the app is read next")

@@ -99,6 +99,8 @@ class MachineVersion(Answer):
 class OrgMachine(Answer):
     """A row of the org-wide list; its config holds image, guest and metadata only."""
 
+    model_config = ConfigDict(extra="ignore", frozen=True)  # there are many
+
     id: str
     app_name: Text = ""
     name: Text = ""
