@@ -1,10 +1,12 @@
 """Containers of a machine config, and the parts that they share with machines (contract §9)."""
 
+import base64
+import binascii
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from reconciler.core.problem import quote
+from reconciler.core.problem import did_you_mean, quote
 from reconciler.core.scalar import AbsolutePath, Duration, Many, Port, Strict, seconds, wrong
 from reconciler.core.service_config import HttpHeader
 
@@ -22,7 +24,23 @@ def _without_replay_keys(variables: dict[str, str]) -> dict[str, str]:
     return variables
 
 
-Environment = Annotated[dict[str, str], AfterValidator(_without_replay_keys)]
+def _readable(variables: dict[str, str]) -> dict[str, str]:
+    for name in variables:
+        if not name or "=" in name or not name.isprintable():
+            # The name is not repeated: it may be NAME=VALUE.
+            raise wrong("a variable's name is empty, or holds = or a control character", "bad-variable-name")
+    return variables
+
+
+Environment = Annotated[dict[str, str], AfterValidator(_without_replay_keys), AfterValidator(_readable)]
+
+
+def _base64(value: str) -> str:
+    try:
+        base64.b64decode("".join(value.splitlines()), validate=True)
+    except (binascii.Error, ValueError):
+        raise wrong("this is not base64; expected what `base64 FILE` prints", "bad-base64") from None
+    return value
 
 
 class Command(Strict):
@@ -49,7 +67,9 @@ class File(Strict):
     """A file written into the machine at each start."""
 
     guest_path: AbsolutePath = Field(description="Where the file is written.")
-    raw_value: str | None = Field(default=None, description="Contents in base64.")
+    raw_value: Annotated[str, AfterValidator(_base64)] | None = Field(
+        default=None, description="Contents in base64."
+    )
     secret_name: str | None = Field(default=None, description="App secret that holds the contents in base64.")
     image_config: str | None = Field(default=None, description="Contents from the image's config.")
     mode: int | None = Field(default=None, ge=0, le=0o7777, description="Permissions, e.g. 0o644.")
@@ -150,6 +170,25 @@ class Container(Command):
     depends_on: Many[Dependency] | None = Field(default=None, description="Containers that come first.")
     healthchecks: Many[Healthcheck] | None = Field(default=None, description="Checks of this container.")
     mounts: Many[ContainerMount] | None = Field(default=None, description="Entries of volumes.")
+
+
+def _know_each_other(containers: list[Container]) -> list[Container]:
+    names = [container.name for container in containers if container.name is not None]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise wrong(f"two containers are called {quote(twice)}", "repeated-name")
+    for container in containers:
+        for before in container.depends_on or ():
+            if before.name is not None and before.name not in names:
+                raise wrong(
+                    f"{quote(container.name)} depends on {quote(before.name)}, and there is no such container"
+                    f"{did_you_mean(before.name, names)}",
+                    "unknown-reference",
+                )
+    return containers
+
+
+Containers = Annotated[Many[Container], AfterValidator(_know_each_other)]
 
 
 class TempDir(Strict):

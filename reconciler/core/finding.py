@@ -241,6 +241,14 @@ FINDINGS: Mapping[str, Finding] = MappingProxyType(
             "Fly stops such a machine instead, and the next visitor waits for a cold start.",
             "Remove what stands against it, or say autostop: stop.",
         ),
+        "bad-base64": Finding(
+            "Fly writes the decoded bytes into the file, and refuses what cannot be decoded.",
+            "Give what `base64 FILE` prints.",
+        ),
+        "autostop-without-autostart": Finding(
+            "Nobody wakes such a machine but the reconciler, and Fly stops it again soon after.",
+            "Say autostop: off beside autostart: false, or leave autostart out.",
+        ),
         "replay-needs-http": Finding(
             "A replay keeps the visitor's port and carries only HTTP, so the visitor would see an empty 502.",
             "Give the port handlers: [http], or [tls, http] for 443.",

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from reconciler.core.container_config import (
     Command,
-    Container,
+    Containers,
     ContainerVolume,
     EnvFrom,
     Environment,
@@ -153,7 +153,7 @@ class MachineConfig(Strict):
     statics: Many[Static] | None = Field(default=None, description="Files that Fly's proxy serves itself.")
     metrics: Metrics | None = Field(default=None, description="Where Fly's Prometheus scrapes.")
     dns: Dns | None = Field(default=None, description="Name resolution.")
-    containers: Many[Container] | None = Field(default=None, description="Several images in one machine.")
+    containers: Containers | None = Field(default=None, description="Several images in one machine.")
     volumes: Many[ContainerVolume] | None = Field(default=None, description="Space for containers.")
     rootfs: Rootfs | None = Field(default=None, description="The root file system.")
     cache_drive: CacheDrive | None = Field(default=None, description="Scratch space.")

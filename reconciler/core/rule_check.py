@@ -15,6 +15,7 @@ from reconciler.core.rules.app_name import predictable
 from reconciler.core.rules.machine import READ, machine_remarks
 from reconciler.core.rules.port import port_remarks
 from reconciler.core.rules.remark import Remark
+from reconciler.core.rules.sleep import sleep_remarks
 from reconciler.core.rules.suspend import suspend_remarks
 
 Json = Any
@@ -48,7 +49,8 @@ def check_machine(held: Held, services: list[Json] | None, doors: Doors) -> Iter
     config = template_config(spec.config, None)
     yield from _problems(held, ("spec", "config"), machine_remarks(config, doors))
     if services is not None:
-        remarks = suspend_remarks(template_config(spec.config, services))
+        merged = template_config(spec.config, services)
+        remarks = (*suspend_remarks(merged), *sleep_remarks(merged))
         yield from _problems(held, ("spec", "config"), remarks)
 
 

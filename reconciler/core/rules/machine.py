@@ -10,6 +10,7 @@ from reconciler.core.rules.guest import size_remarks
 from reconciler.core.rules.image import image_remarks
 from reconciler.core.rules.port import port_remarks
 from reconciler.core.rules.remark import Remark
+from reconciler.core.rules.sleep import sleep_remarks
 from reconciler.core.rules.suspend import suspend_remarks
 
 Json = Any
@@ -21,6 +22,7 @@ def machine_remarks(config: Mapping[str, Json], doors: Mapping[int, str]) -> Ite
     """What a config gets wrong that has its services in it; only fields in `READ` count."""
     yield from size_remarks(config)
     yield from suspend_remarks(config)
+    yield from sleep_remarks(config)
     yield from image_remarks(config)
     for index, service in enumerate(config.get("services") or ()):
         yield from port_remarks(("services", index), service, doors)
