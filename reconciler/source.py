@@ -134,6 +134,9 @@ class Source:
         except OSError as error:
             yield str(folder), Unreadable(_reason(error))
             return
+        if not entries and folder != self._root:  # git keeps no empty folders
+            why = "it is an empty folder: something may not be mounted or checked out there; else remove it"
+            yield str(folder), Unreadable(why)
         # Links come last, so that a file is shown under its own name.
         for entry in sorted(entries, key=lambda entry: entry.is_symlink()):
             if entry.name.startswith("."):
@@ -144,7 +147,8 @@ class Source:
                 target = path.resolve(strict=True)
                 status = target.stat()
             except (OSError, RuntimeError) as error:
-                if is_spec or not entry.is_symlink():
+                is_folders = isinstance(error, FileNotFoundError) and "." not in entry.name
+                if is_spec or is_folders or not entry.is_symlink():
                     yield str(path), Unreadable(_reason(error))
                 continue
             is_folder = stat.S_ISDIR(status.st_mode)
