@@ -115,6 +115,7 @@ class Caller:
 
     def __init__(self, http: httpx.AsyncClient, *, token: str, pace: Pace) -> None:
         self._http = http
+        self._base = str(http.base_url).rstrip("/")
         self._pace = pace
         self._authorization = _authorization(token)
 
@@ -148,9 +149,9 @@ class Caller:
         try:
             return await self._http.request(
                 call.method,
-                call.path,
+                f"{self._base}{call.path}",  # httpx takes apart and rebuilds any other url, each time
                 json=call.json,
-                params=call.params,
+                params=call.params or None,
                 headers={**call.headers, "Authorization": self._authorization},
                 timeout=httpx.Timeout(answer_s, connect=CONNECT_S, pool=None),
             )
