@@ -52,6 +52,7 @@ class Intake:
             self._removals.doubt("the documents were not understood")
             log.exception("source.crashed")
             return None
+        is_newer = specs.revision != self._last.revision
         self._last = specs
         self._gate.refuse({name: self._deletions(lost) for name, lost in self._intent.shrunk.items()})
         self._removals.certain()
@@ -61,7 +62,9 @@ class Intake:
         self.tell_missing_secrets()
         if change:
             self._gate.renew()
-            log.info("source.changed", moved=len(change.moved), vanished=len(change.vanished))
+        if change or is_newer:
+            revision = {"revision": specs.revision} if specs.revision else {}
+            log.info("source.changed", **revision, moved=len(change.moved), vanished=len(change.vanished))
         return Taken(change, kept ^ self._intent.kept)
 
     def approved(self) -> Specs | None:

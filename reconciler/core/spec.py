@@ -51,6 +51,7 @@ class Specs:
     broken: frozenset[str] = frozenset()  # UserApp names whose document, or one it needs, does not hold
     complete: bool = True  # False: a file or document could not be read; any name may be in it
     incomplete_because: tuple[str, ...] = ()  # one line each
+    revision: str = field(default="", compare=False)  # the commit that they were read from, if from one
 
     @property
     def findings(self) -> tuple[Problem, ...]:
