@@ -32,8 +32,16 @@ class Watcher(Protocol):
 
     def begun(self, name: str) -> None: ...
 
-    def ended(self, name: str, failure: str | None) -> None:
-        """Done, or given up with one line that says why."""
+    def ended(self, name: str, failure: str | None, held: str = "") -> None:
+        """Done; given up, with one line that says why; or as far as it may, with what holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """How a rollout ended for those who are not done, sorted by name."""
+
+    failures: tuple[Failure, ...]
+    held: tuple[str, ...]  # something of theirs may not be done now
 
 
 async def rollout(
@@ -46,13 +54,14 @@ async def rollout(
     watcher: Watcher,
     gate: Gate,
     choose: Callable[[DesiredApp, AppPlan], AppPlan] = lambda _, plan: plan,
-) -> tuple[Failure, ...]:
-    """Work on the apps that have actions in `found`; the failures, sorted by name.
+) -> Rolled:
+    """Work on the apps that have actions in `found`.
 
     `choose` takes out of an app's plan, made again just before, what must not be done, and `gate` of the rest
     what may not begin. Raises LedgerError when the record cannot be written any more.
     """
     failures: list[Failure] = []
+    held: list[str] = []
     gate.look(
         limits=intent.fleet.budget,
         users=found.users,
@@ -64,7 +73,7 @@ async def rollout(
     async def do(desired: DesiredApp) -> None:
         watcher.begun(desired.name)
         try:
-            await converge(
+            last = await converge(
                 fly,
                 desired,
                 values=intent.values(desired),
@@ -77,11 +86,13 @@ async def rollout(
             failures.append(Failure(desired.name, str(error)))
             watcher.ended(desired.name, str(error))
         else:
-            watcher.ended(desired.name, None)
+            reasons = sorted({hold.reason for hold in last.plan.holds})
+            held.extend([desired.name] if reasons else [])
+            watcher.ended(desired.name, None, ", ".join(reasons))
 
     await each(
         [intent.apps[app.name] for app in found.plan.apps if app.actions and app.name in intent.apps],
         do,
         workers=workers,
     )
-    return tuple(sorted(failures))
+    return Rolled(tuple(sorted(failures)), tuple(sorted(held)))

@@ -22,6 +22,7 @@ class Outcome:
     refused: dict[str, set[str]]  # keys by user
     already: int
     failures: tuple[str, ...]
+    held: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Applier:
         async with self.scene.client() as fly:
             intent = self.scene.intent()
             found = await survey(fly, intent, record=self.ledger.record(fly.now()))
-            failures = await rollout(
+            rolled = await rollout(
                 fly,
                 intent,
                 resumption.begin(found, intent.apps),
@@ -59,10 +60,12 @@ class Applier:
         refused: dict[str, set[str]] = {}
         for one in resumption.refused:
             refused.setdefault(one.name, set()).add(one.key)
-        return Outcome(refused, resumption.already, tuple(str(failure) for failure in failures))
+        return Outcome(
+            refused, resumption.already, tuple(str(failure) for failure in rolled.failures), rolled.held
+        )
 
 
 class _Unwatched:
     def begun(self, name: str) -> None: ...
 
-    def ended(self, name: str, failure: str | None) -> None: ...
+    def ended(self, name: str, failure: str | None, held: str = "") -> None: ...

@@ -6,6 +6,7 @@ import httpx
 
 from reconciler.core.spec import Unreadable
 from reconciler.ledger import in_memory
+from tests.applying import Applier
 from tests.stage import FLEET, MACHINE, Running, Stage, fleet_of, stage, user
 from tests.virtual_time import VirtualTimeLoop
 
@@ -136,3 +137,22 @@ async def test_a_change_that_fails_for_several_users_stops_for_all_and_another_g
         run.save({**on.files, "machine.yaml": MACHINE.replace("studio:1", "studio:3")})
         await run.converged(within_s=HOUR_S)
         assert set(images(on)) == {"registry.fly.io/studio:3"}
+
+
+async def test_apply_tells_of_whom_a_stalled_change_did_not_reach() -> None:
+    """Fly refuses the new image: whoever was tried failed, the others are told as held, none as done."""
+    names = [f"u{number}" for number in range(8)]
+    async with stage(*names) as on:
+        applier = Applier(on)
+        await applier.apply()
+
+        def refuse(request: httpx.Request) -> httpx.Response | None:
+            if b"studio:2" not in request.content:
+                return None
+            return httpx.Response(400, json={"error": "invalid_argument: there is no such image"})
+
+        on.line.refuse = refuse
+        on.files["machine.yaml"] = MACHINE.replace("studio:1", "studio:2")
+        outcome = await applier.apply()
+        assert outcome.held
+        assert len(outcome.failures) + len(outcome.held) == len(names)

@@ -135,7 +135,7 @@ async def _roll_out(work: _Work, fly: FlyClient, found: Survey) -> tuple[Failure
         # Inside, stderr is the one above the live line.
         debug = work.given.debug
         logs.configure(logs.Form.READABLE, debug=debug, warnings_only=not debug)
-        failures = await rollout(
+        rolled = await rollout(
             fly,
             session.intent,
             found,
@@ -146,9 +146,11 @@ async def _roll_out(work: _Work, fly: FlyClient, found: Survey) -> tuple[Failure
             choose=resumption.choose if resumption else lambda _, plan: plan,
         )
     took_s = asyncio.get_running_loop().time() - began
-    done = count(total - len(failures), "user app")
-    terminal.say(f"{done} done, {len(failures):,} failed, in {took_s:.0f} s")
-    return failures
+    failed, held = len(rolled.failures), len(rolled.held)
+    withheld = f"{held:,} held, " if held else ""
+    done = count(total - failed - held, "user app")
+    terminal.say(f"{done} done, {withheld}{failed:,} failed, in {took_s:.0f} s")
+    return rolled.failures
 
 
 def _refused(resumption: Resumption | None, otherwise: Exit) -> Exit:

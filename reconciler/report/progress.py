@@ -50,18 +50,20 @@ def watching(total: int, stream: TextIO, waiting: Callable[[], int]) -> Iterator
 
 
 class _Told(ProgressColumn):
-    """Failed, waiting for limits, running; looked at anew each time that it is drawn."""
+    """Failed, held, waiting for limits, running; looked at anew each time that it is drawn."""
 
     def __init__(self, waiting: Callable[[], int]) -> None:
         super().__init__(Column(no_wrap=True, overflow="ellipsis"))
         self._waiting = waiting
         self.running: dict[str, None] = {}
         self.failed = 0
+        self.held = 0
 
     def render(self, task: Task) -> Text:  # noqa: ARG002 (rich's shape)
         waiting = self._waiting()
         parts = [
             f"{self.failed} failed" if self.failed else "",
+            f"{self.held} held" if self.held else "",
             f"{count(waiting, 'call')} waiting for limits" if waiting else "",
             f"{len(self.running)} running ({names([*self.running])})" if self.running else "",
         ]
@@ -79,7 +81,8 @@ class _Live:
     def begun(self, name: str) -> None:
         self._told.running[name] = None
 
-    def ended(self, name: str, failure: str | None) -> None:
+    def ended(self, name: str, failure: str | None, held: str = "") -> None:
+        self._told.held += bool(held)
         self._told.running.pop(name, None)
         self._told.failed += failure is not None
         self._progress.advance(self._task)
@@ -97,8 +100,8 @@ class _Lines:
     def begun(self, name: str) -> None:
         self._began[name] = time.monotonic()
 
-    def ended(self, name: str, failure: str | None) -> None:
+    def ended(self, name: str, failure: str | None, held: str = "") -> None:
         self._ended += 1
         took_s = time.monotonic() - self._began.pop(name, time.monotonic())
-        what = "done" if failure is None else "failed"
+        what = "failed" if failure is not None else f"held, {held}," if held else "done"
         print(f"{self._ended}/{self._total} {name}: {what} in {took_s:.1f} s", file=self._stream, flush=True)

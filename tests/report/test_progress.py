@@ -13,12 +13,16 @@ class Terminal(io.StringIO):
 def test_elsewhere_each_user_is_a_line_when_done() -> None:
     """Counted, with how it ended and how long it took; nothing is drawn."""
     out = io.StringIO()
-    with watching(2, out, lambda: 7) as watcher:
+    with watching(3, out, lambda: 7) as watcher:
         watcher.begun("alice")
         watcher.begun("bob")
+        watcher.begun("carol")
         watcher.ended("bob", "no room")
         watcher.ended("alice", None)
-    assert out.getvalue() == "1/2 bob: failed in 0.0 s\n2/2 alice: done in 0.0 s\n"
+        watcher.ended("carol", None, "Stalled")
+    assert out.getvalue() == (
+        "1/3 bob: failed in 0.0 s\n2/3 alice: done in 0.0 s\n3/3 carol: held, Stalled, in 0.0 s\n"
+    )
 
 
 def test_a_terminal_shows_what_runs_waits_and_failed_and_is_clean_afterwards() -> None:
