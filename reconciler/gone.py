@@ -7,11 +7,13 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from reconciler.core import label
+from reconciler.core.app_name_claim import claimant
 from reconciler.core.kinds import FleetSpec
 from reconciler.core.observed import ObservedApp
 from reconciler.core.plan import AppPlan
 from reconciler.core.removal import plan_removal, removal_of
 from reconciler.core.spec import Specs
+from reconciler.core.users import users_of
 from reconciler.fly.client import FlyClient
 from reconciler.observe import observe_app, observe_snapshots
 
@@ -39,6 +41,7 @@ async def look_at_gone(
     approved: Collection[str],
     error_regions: tuple[str, ...],
     rows: frozenset[str],
+    homeless: frozenset[str],
 ) -> AppPlan:
     """What keeps it, as far as one look tells: how long its document is gone only a process that stays knows.
 
@@ -55,6 +58,7 @@ async def look_at_gone(
         absent_for_s=0.0,
         source_complete=specs.complete,
         source_why="; ".join(specs.incomplete_because) or "any name may be in what is missing",
+        claimant=claimant(app_name, users_of(specs), homeless),
         error_regions=error_regions,
         rows=rows,
         withdrawn_for_s=None,

@@ -149,6 +149,11 @@ class Lookout:
         """Regions that did not answer the last look."""
         return self._silent
 
+    @property
+    def homeless(self) -> frozenset[str]:
+        """Documents that do not hold and have no app by the last look."""
+        return fleet.homeless(self._intent.specs, self._seen) if self._seen else frozenset()
+
     def row_ids(self, app_name: str) -> frozenset[str]:
         """The machines of that app by the last look."""
         return frozenset(row.id for row in (self._seen.rows.get(app_name, ()) if self._seen else ()))

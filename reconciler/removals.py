@@ -13,12 +13,14 @@ import structlog
 
 from reconciler.apply import apply
 from reconciler.core.action import Class
+from reconciler.core.app_name_claim import claimant
 from reconciler.core.fleet import Member
 from reconciler.core.item import WHOLE, Item
 from reconciler.core.observed import Claim, ObservedApp
 from reconciler.core.plan import AppPlan
 from reconciler.core.removal import Removal, is_withdrawn, plan_removal, removal_of
 from reconciler.core.scalar import seconds
+from reconciler.core.users import users_of
 from reconciler.core.withhold import is_under_way
 from reconciler.fly.client import FlyClient
 from reconciler.gate import Gate
@@ -159,6 +161,7 @@ class Removals:
             absent_for_s=now - leaving.since,
             source_complete=not why,
             source_why=why,
+            claimant=claimant(member.app_name, users_of(self._intent.specs), self._lookout.homeless),
             error_regions=self._lookout.silent_regions,
             rows=self._lookout.row_ids(member.app_name),
             withdrawn_for_s=None if withdrawn_at is None else now - withdrawn_at,

@@ -113,6 +113,7 @@ async def survey(
                 approved=may_be_lost(approved, member.name),
                 error_regions=observed.error_regions,
                 rows=frozenset(row.id for row in observed.rows.get(member.app_name, ())),
+                homeless=fleet.homeless(intent.specs, observed),
             )
         except FlyError as error:
             unread.append(Unread(member.name, str(error)))

@@ -3,7 +3,7 @@
 The fleet's pattern gives every name another app, so only names that documents give themselves are looked at.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from reconciler.core.document import Document, Path
 from reconciler.core.problem import Problem, quote
@@ -33,6 +33,18 @@ def _given(users: Users) -> Iterator[tuple[str, str]]:
             app_name = rows[name].app_name
             if app_name is not None:
                 yield name, app_name
+
+
+def claimant(app_name: str, users: Users, homeless: Iterable[str]) -> str:
+    """Which document wants the Fly app, or may, whatever the name that it was made for; empty: none.
+
+    `homeless`: documents that do not hold and have no app of their own, so that nobody knows which is theirs.
+    """
+    for name, named in _given(users):
+        if named == app_name:
+            return f"document {name} names it as its app"
+    lost = min(homeless, default="")
+    return f"document {lost} does not hold, and may name it as its app" if lost else ""
 
 
 def complaints_about(

@@ -136,6 +136,14 @@ def unclaimed(
     return tuple(sorted(members, key=lambda member: member.name))
 
 
+def homeless(specs: Specs, observed: ObservedFleet) -> frozenset[str]:
+    """Documents that do not hold and have no app of their own name: any other app may be theirs."""
+    if specs.fleet is None:
+        return specs.broken
+    prefix = f"{specs.fleet.spec.installation}-"
+    return specs.broken - {listed.network.removeprefix(prefix) for listed in observed.apps.values()}
+
+
 def leaving(member: Member, plan: AppPlan, *, is_withdrawn: bool) -> Member:
     """An app without a document after its removal was considered; withdrawn, nobody is sent there."""
     told = replace(member, conditions=status.of_removal("DocumentGone", plan))

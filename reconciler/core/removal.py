@@ -37,6 +37,7 @@ class Removal:
     grace_s: float
     source_complete: bool
     source_why: str = ""  # what keeps it from being complete, in one line
+    claimant: str = ""  # which other document wants the app, or may
     error_regions: tuple[str, ...] = ()
     rows: frozenset[str] = field(default_factory=frozenset)  # ids of its machines in the organisation's list
     withdrawn_for_s: float | None  # for so long every reading was `is_withdrawn`; None: the last was not
@@ -52,6 +53,7 @@ class Known(TypedDict, total=False):
     absent_for_s: Required[float]
     source_complete: Required[bool]
     source_why: str
+    claimant: str
     error_regions: tuple[str, ...]
     rows: frozenset[str]
     withdrawn_for_s: Required[float | None]
@@ -122,6 +124,8 @@ def _unproven(removal: Removal, observed: ObservedApp) -> Iterable[Hold]:
     if removal.absent_for_s < removal.grace_s:
         left = max(1, ceil((removal.grace_s - removal.absent_for_s) / 60))
         yield Hold("", "Grace", f"its document is gone for less than the deletion grace: {left} min are left")
+    if removal.claimant:
+        yield Hold("", "Claimed", f"app {removal.app_name} is kept: {removal.claimant}")
     we_made_it = observed.network == removal.network and removal.app_name == removal.made_as
     is_adopted = removal.owner_label in observed.secret_names
     if observed.claim is not Claim.OURS or not (we_made_it or is_adopted):
