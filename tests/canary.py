@@ -9,7 +9,6 @@ import base64
 import contextlib
 import json
 import re
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +26,7 @@ from localfly.serve import answering
 from localfly.world import World
 from reconciler.age import encrypt
 from reconciler.core.keys import PURPOSES, RootKey
+from tests import wire
 from tests.journeys.hosted import QUICK
 from tests.localfly.inprocess import NothingRuns
 
@@ -236,7 +236,7 @@ def fly_on_a_thread() -> Iterator[Fly]:
     async def serve() -> None:
         async with Lifecycle(fly.world, NothingRuns(), QUICK) as lifecycle:
             api = create_api(fly.world, lifecycle, tokens={TOKEN: None}, journal=Journal(time.time))
-            with socket.create_server(("127.0.0.1", 0)) as listener:
+            with wire.tcp_listener() as listener:
                 async with answering(_Ear(api, fly), listener):
                     fly.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
                     ready.set()

@@ -1,7 +1,6 @@
 """localfly's Machines API on a socket inside the test, with a place to stand between request and answer."""
 
 import contextlib
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from localfly.journal import Journal
 from localfly.lifecycle import Lifecycle, Timings
 from localfly.serve import answering
 from localfly.world import World
+from tests import wire
 from tests.localfly.inprocess import NothingRuns
 
 TOKEN = "laptop-token"
@@ -45,7 +45,7 @@ async def hosted_api(between: Between, *, orgs: tuple[str, ...] = ("acme",)) -> 
         world.add_org(slug)
     async with Lifecycle(world, NothingRuns(), QUICK) as lifecycle:
         api = create_api(world, lifecycle, tokens={TOKEN: None}, journal=journal)
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        with wire.tcp_listener() as listener:
             async with answering(_Between(api, between), listener):
                 yield Hosted(world, f"http://127.0.0.1:{listener.getsockname()[1]}")
 
