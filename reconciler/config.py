@@ -24,13 +24,14 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What was found in the environment; token, root key and age identity are no longer there."""
+    """What was found in the environment; tokens, root key and age identity are no longer there."""
 
     token: SecretText | None
     root_key: SecretText | None
     age_identity: SecretText | None
     org: str | None  # FLY_ORG: the only organisation that this process may work for
     offered: Mapping[str, str] = field(repr=False)  # everything else, for `from: {env: …}` behind its prefix
+    git_token: SecretText | None = None
 
 
 def take_environment(environ: MutableMapping[str, str]) -> Environment:
@@ -38,12 +39,14 @@ def take_environment(environ: MutableMapping[str, str]) -> Environment:
     token = environ.pop("FLY_API_TOKEN", "").strip()
     root_key = environ.pop("RECONCILER_ROOT_KEY", "").strip()
     age_identity = environ.pop("RECONCILER_AGE_IDENTITY", "").strip()
+    git_token = environ.pop("RECONCILER_GIT_TOKEN", "").strip()
     return Environment(
         token=SecretText(token) if token else None,
         root_key=SecretText(root_key) if root_key else None,
         age_identity=SecretText(age_identity) if age_identity else None,
         org=environ.get("FLY_ORG", "").strip() or None,
         offered=dict(environ),
+        git_token=SecretText(git_token) if git_token else None,
     )
 
 

@@ -6,14 +6,16 @@ Answers for what they are called and what `--help` says of them. What they mean 
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from reconciler.config import ConfigError
 from reconciler.core.spec import ENV_PREFIX
-from reconciler.session import Options, PaceChoice
+from reconciler.session import GitOptions, Options, PaceChoice
 
 
 class Format(StrEnum):
@@ -48,22 +50,32 @@ SpecsOption = Annotated[Path, typer.Option("--specs", metavar="SPECS", help="A f
 
 def takes_options(verb: Callable[..., int]) -> Callable[..., int]:
     """`verb(context, options, …)` as a command that takes the flags of `Options` besides its own."""
-    return _taking(verb, inspect.signature(_options).parameters)
+    return _taking(verb, inspect.signature(_options).parameters, _options)
 
 
 def takes_options_after_names(verb: Callable[..., int]) -> Callable[..., int]:
-    """The same for a command whose arguments are names: where the specs are is a flag, `specs` unless told."""
+    """The same for a command whose arguments are names: the specs are a flag, `specs` unless told."""
     flags = dict(inspect.signature(_options).parameters)
     flags["specs"] = inspect.Parameter(
         "specs", inspect.Parameter.KEYWORD_ONLY, annotation=SpecsOption, default=Path("specs")
     )
-    return _taking(verb, flags)
+    return _taking(verb, flags, _options)
 
 
-def _taking(verb: Callable[..., int], shared: Mapping[str, inspect.Parameter]) -> Callable[..., int]:
+def takes_options_or_git(verb: Callable[..., int]) -> Callable[..., int]:
+    """The same for a command whose documents may be in a git repository instead of a folder."""
+    shared = dict(inspect.signature(_options).parameters)
+    flags = {**shared, **inspect.signature(_from_git).parameters}
+    del flags["others"]
+    return _taking(verb, flags, _from_git)
+
+
+def _taking(
+    verb: Callable[..., int], shared: Mapping[str, inspect.Parameter], options_of: Callable[..., Options]
+) -> Callable[..., int]:
     @functools.wraps(verb)
     def command(context: typer.Context, **given: Any) -> int:
-        options = _options(**{name: given.pop(name) for name in shared})
+        options = options_of(**{name: given.pop(name) for name in shared})
         return verb(context, options, **given)
 
     context, _, *own = inspect.signature(verb).parameters.values()
@@ -117,3 +129,41 @@ def _options(
         pace=pace,
         max_rate=max_rate,
     )
+
+
+def _from_git(
+    specs: Annotated[
+        Path | None,
+        typer.Argument(metavar="[SPECS]", help="A folder of YAML, or one file.", show_default=False),
+    ] = None,
+    *,
+    git: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Instead of SPECS: a git repository.", show_default=False),
+    ] = None,
+    branch: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of --git; main unless told.", show_default=False)
+    ] = None,
+    path: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="In the repository; specs unless told.", show_default=False),
+    ] = None,
+    poll: Annotated[
+        float | None,
+        typer.Option(
+            min=1, metavar="SECONDS", help="How often git is asked; 30 unless told.", show_default=False
+        ),
+    ] = None,
+    **others: Any,
+) -> Options:
+    if git is None:
+        for name, value in (("--branch", branch), ("--path", path), ("--poll", poll)):
+            if value is not None:
+                raise ConfigError(f"{name} goes with --git URL")
+    if (specs is None) == (git is None):
+        raise ConfigError("give SPECS, a folder of YAML or one file, or else --git URL; one of the two")
+    options = _options(specs or Path(), **others)
+    if git is None:
+        return options
+    found = GitOptions(url=git, branch=branch or "main", path=path or "specs", poll_s=poll or 30.0)
+    return replace(options, git=found)

@@ -3,11 +3,13 @@
 Answers for checking all of it before anything is done. The environment and flags are read by `config`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -42,11 +44,28 @@ class PaceChoice(StrEnum):
     OFF = "off"
 
 
+class Followed(Protocol):
+    """Documents that tell when they changed."""
+
+    def watch(self, stop: asyncio.Event) -> AsyncIterator[Specs]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitOptions:
+    """Where documents are that are in no folder here; nothing of it is checked yet."""
+
+    url: str
+    branch: str
+    path: str
+    poll_s: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The flags that every command with a Fly behind it takes."""
 
-    specs: Path
+    specs: Path  # says nothing where there is `git`
+    git: GitOptions | None = None
     root_key_file: Path | None
     secrets_dir: Path | None
     age_identity_file: Path | None = None
@@ -59,7 +78,7 @@ class Options:
 class Session:
     """Checked and complete; `intent` has taken the documents."""
 
-    source: Source
+    source: Followed
     intent: Intent
     root_key: RootKey | None
     _api_url: str
@@ -106,13 +125,18 @@ def read_source(
     specs: Path, *, secret_env_prefix: str, progress: Callable[[int, int], None] | None = None
 ) -> tuple[Source, Specs]:
     """The documents and where they came from. Raises ConfigError."""
-    if not secret_env_prefix:
-        raise ConfigError("--secret-env-prefix: an empty one would offer the whole environment to documents")
+    check_prefix(secret_env_prefix)
     source = Source(specs, env_prefix=secret_env_prefix)
     return source, source.read(progress)
 
 
-def begin(options: Options, environment: Environment, *, source: Source, specs: Specs) -> Session:
+def check_prefix(secret_env_prefix: str) -> None:
+    """Raises ConfigError."""
+    if not secret_env_prefix:
+        raise ConfigError("--secret-env-prefix: an empty one would offer the whole environment to documents")
+
+
+def begin(options: Options, environment: Environment, *, source: Followed, specs: Specs) -> Session:
     """Put everything together; asks nothing of Fly. Raises ConfigError and NotUsable."""
     root_key = read_root_key(environment, options.root_key_file)
     identities = read_age_identities(environment, options.age_identity_file)

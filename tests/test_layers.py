@@ -54,6 +54,15 @@ LAW = (
     Layer(
         "reconciler.source", (CORE, "reconciler.checkout", "reconciler.readings"), frozenset({"watchfiles"})
     ),
+    Layer("reconciler.git_environment", (), NOTHING),
+    Layer("reconciler.git_remote", (CORE, "reconciler.config", "reconciler.git_environment"), NOTHING),
+    Layer("reconciler.git_tree", (CORE, "reconciler.readings"), NOTHING),
+    Layer("reconciler.git_mirror", ("reconciler.git_remote", "reconciler.git_tree"), NOTHING),
+    Layer(
+        "reconciler.git_source",
+        (CORE, "reconciler.git_mirror", "reconciler.git_tree", "reconciler.readings"),
+        NOTHING,
+    ),
     Layer("reconciler.secret_file", (CORE,), NOTHING),
     Layer("reconciler.secret_source", (CORE, "reconciler.age", "reconciler.secret_file"), NOTHING),
     Layer("reconciler.observe", VERB),
@@ -67,7 +76,7 @@ LAW = (
     Layer(
         "reconciler.report.progress", (CORE, "reconciler.report", "reconciler.rollout"), frozenset({"rich"})
     ),
-    Layer("reconciler.revision", ("reconciler.config",), NOTHING),
+    Layer("reconciler.revision", ("reconciler.config", "reconciler.git_environment"), NOTHING),
     Layer(
         "reconciler.plan_file", (CORE, "reconciler.config", "reconciler.readings"), frozenset({"pydantic"})
     ),
@@ -114,7 +123,7 @@ LAW = (
             "reconciler.secret_source",
         ),
     ),
-    Layer("reconciler.flags", (CORE, "reconciler.session"), frozenset({"typer"})),
+    Layer("reconciler.flags", (CORE, "reconciler.config", "reconciler.session"), frozenset({"typer"})),
     Layer("reconciler.adopt", (*PASS, "reconciler.reconcile")),
     Layer("reconciler.exit", ()),
     Layer("reconciler.terminal", (CORE, "reconciler.config", "reconciler.exit")),

@@ -10,9 +10,10 @@ import typer
 from reconciler import state_folder, terminal
 from reconciler.config import Environment
 from reconciler.core.guard import RESTED
+from reconciler.core.spec import Specs
 from reconciler.exit import Exit
 from reconciler.ledger import LedgerError
-from reconciler.session import Options, Session, begin, read_source
+from reconciler.session import Followed, Options, Session, begin, read_source
 from reconciler.survey import Survey, survey
 
 
@@ -24,10 +25,19 @@ class Given:
     debug: bool
 
 
-def open_session(context: typer.Context, options: Options, *, are_problems_told: bool = True) -> Session:
-    """Read and check everything; asks nothing of Fly. Raises ConfigError and NotUsable."""
+def open_session(
+    context: typer.Context,
+    options: Options,
+    *,
+    are_problems_told: bool = True,
+    found: tuple[Followed, Specs] | None = None,
+) -> Session:
+    """Read and check everything; asks nothing of Fly. Raises ConfigError and NotUsable.
+
+    `found`: the documents, where they were read already.
+    """
     given: Given = context.obj
-    source, specs = read_source(options.specs, secret_env_prefix=options.secret_env_prefix)
+    source, specs = found or read_source(options.specs, secret_env_prefix=options.secret_env_prefix)
     if are_problems_told or specs.fleet is None:
         terminal.tell_problems(specs)
     return begin(options, given.environment, source=source, specs=specs)
