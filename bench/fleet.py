@@ -1,17 +1,20 @@
 """How fast a fleet is planned and applied: `python -m bench.fleet [CONVERGED [LIMITED [UNLIMITED]]]`.
 
-Without numbers 10,000 converged user apps to plan, 200 new ones within Fly's rate limits, 1,000 without any.
+Without numbers 10,000 converged user apps to plan, 200 new ones within Fly's rate limits, 1,000 without any;
+0 leaves a part out.
 
 Method. A localfly process of its own (`--fast`, all in memory) and user apps of one machine, a volume and the
-replay keys each, created asleep: processes of machines would only take the computer from what is measured. The commands run as a user types them, in processes of their own.
+replay keys each, created asleep: processes of machines would only take the computer from what is measured.
+The commands run as a user types them, in processes of their own, and processor time is theirs alone.
 
 - apply without limits: `reconciler apply --yes --pace off` of new user apps into an empty organisation.
 - apply within limits: the same with `--pace fly`, and localfly keeping Fly's limits too. Beside it the bound
-  that no program can beat: Fly takes one new app a second for an organisation, after a burst of three.
-- plan: `reconciler plan --format json --summary` of a fleet in which nothing differs, with the calls that
-  localfly counted. Beside it `reconciler validate` on the same folder, which reads the documents and asks
+  that no program can beat: Fly takes one new app a second for an organisation, after a burst of three. And
+  what `reconciler plan` had said about the number of calls and the time.
+- plan and status: `--format json` of a fleet in which nothing differs, with the calls that localfly counted,
+  in three turns. Beside it `reconciler validate` on the same folder, which reads the documents and asks
   nothing: the difference is what looking at the fleet costs. With limits on, the bound is that of the list
-  calls: an organisation's list may be asked for once a second, after a burst of three.
+  calls: an organisation's machines may be listed once a second, after a burst of three.
 
 Ratios are to the bound, or to the other program in the same run. The computer should do nothing else.
 """
@@ -35,6 +38,7 @@ A_FILE = 100
 BURST, PER_S = 3, 1.0
 PAGE = 1_000
 WORKERS = "64"
+TURNS = 3  # of the commands that only look
 FLEET = """apiVersion: reconciler/v1alpha1
 kind: Fleet
 metadata: {name: bench}
@@ -74,44 +78,75 @@ class Ran:
 
 
 async def main(converged: int, limited: int, unlimited: int) -> None:
-    """Measure, and print one line for each figure."""
-    with fleet(unlimited) as specs:
+    """Measure, and print one line for each figure; a number of 0 leaves its part out."""
+    if unlimited:
+        await without_limits(unlimited)
+    if converged:
+        await in_a_converged_world(converged)
+    if limited:
+        await within_limits(limited)
+
+
+async def without_limits(users: int) -> None:
+    """New user apps, as fast as it goes."""
+    with fleet(users) as specs:
         async with localfly() as api:
-            ran = await reconciler("apply", specs, "--yes", "--pace", "off", api=api)
-            calls = await calls_of(api)
-        told(
-            f"apply, {unlimited:,} new apps, no limits",
-            ran,
-            f"{sum(calls.values()) / ran.wall_s:,.0f} calls/s",
-        )
-    with fleet(converged) as specs:
+            await applied(specs, users, api)
+
+
+async def in_a_converged_world(users: int) -> None:
+    """Made first, and then looked at."""
+    with fleet(users) as specs:
         async with localfly() as api:
-            ran = await reconciler("apply", specs, "--yes", "--pace", "off", api=api)
-            told(f"apply, {converged:,} new apps, no limits", ran, "")
-            alone = await reconciler("validate", specs, api=api)
-            told(f"validate, {converged:,} documents", alone, "")
-            for pace in ("off", "fly"):
-                before = await calls_of(api)
-                ran = await reconciler("plan", specs, "--format", "json", "--pace", pace, api=api)
-                calls = await calls_of(api) - before
-                expect_nothing_to_do(ran.out)
-                lists = 1 + -(-converged // PAGE)
-                bound = max(0.0, (lists - 1 - BURST) / PER_S)
-                more = f"{ran.wall_s - alone.wall_s:.2f} s more than validate; {sum(calls.values())} calls"
-                told(
-                    f"plan, {converged:,} apps, --pace {pace}",
-                    ran,
-                    f"{more}; bound of the limiter {bound:.0f} s",
-                )
-    with fleet(limited) as specs:
+            await applied(specs, users, api)
+            for _ in range(TURNS):
+                alone = await reconciler("validate", specs, api=api)
+                told(f"validate, {users:,} documents", alone, "")
+                for command, pace in (("plan", "off"), ("plan", "fly"), ("status", "off")):
+                    before = await calls_of(api)
+                    ran = await reconciler(command, specs, "--format", "json", "--pace", pace, api=api)
+                    calls = sum((await calls_of(api) - before).values())
+                    if command == "plan":
+                        expect_nothing_to_do(ran.out)
+                    bound_s = max(0.0, (-(-users // PAGE) - BURST) / PER_S) if pace == "fly" else 0.0
+                    beside = (
+                        f"{ran.wall_s - alone.wall_s:.2f} s ({ran.cpu_s - alone.cpu_s:.2f} s of processor)"
+                    )
+                    told(
+                        f"{command}, {users:,} apps, --pace {pace}",
+                        ran,
+                        f"{beside} more than validate; {calls} calls; bound {bound_s:.0f} s",
+                    )
+
+
+async def within_limits(users: int) -> None:
+    """New user apps, no faster than Fly allows."""
+    with fleet(users) as specs:
         async with localfly(keeps_limits=True) as api:
+            planned = await reconciler("plan", specs, "--format", "json", api=api)
+            foreseen = json.loads(planned.out)["summary"]
+            before = await calls_of(api)
             ran = await reconciler("apply", specs, "--yes", "--pace", "fly", api=api)
-        bound = (limited - BURST) / PER_S
+            calls = sum((await calls_of(api) - before).values())
+        bound_s = (users - BURST) / PER_S
         told(
-            f"apply, {limited:,} new apps, Fly's limits",
+            f"apply, {users:,} new apps, Fly's limits",
             ran,
-            f"{ran.wall_s / bound:.2f} of the bound of {bound:.0f} s",
+            f"{ran.wall_s / bound_s:.2f} of the bound of {bound_s:.0f} s; {calls} calls; the plan had said "
+            f"{foreseen['api_calls']} and {foreseen['at_least_s']:.0f} s",
         )
+
+
+async def applied(specs: Path, users: int, api: str) -> None:
+    """New user apps, with no limits kept."""
+    ran = await reconciler("apply", specs, "--yes", "--pace", "off", api=api)
+    calls = sum((await calls_of(api)).values())
+    told(
+        f"apply, {users:,} new apps, no limits",
+        ran,
+        f"{calls / users:.1f} calls an app; {calls / ran.wall_s:,.0f} calls/s; processor time "
+        f"{1000 * ran.cpu_s / users:.1f} ms an app, {1000 * ran.cpu_s / calls:.2f} ms a call",
+    )
 
 
 def told(what: str, ran: Ran, more: str) -> None:
@@ -143,7 +178,7 @@ def fleet(users: int) -> Iterator[Path]:
 async def reconciler(*arguments: str | Path, api: str) -> Ran:
     """Run the command as a user would, with a state folder of its own below the specs' parent."""
     specs = next(each for each in arguments if isinstance(each, Path))
-    state = ("--state", specs.parent / "state") if arguments[0] != "validate" else ()
+    state = ("--state", specs.parent / "state") if arguments[0] in ("plan", "apply") else ()
     workers = ("--workers", WORKERS) if arguments[0] != "validate" else ()
     argv = [str(each) for each in ("-m", "reconciler", *arguments, *state, *workers)]
     before, began = os.times(), time.monotonic()
