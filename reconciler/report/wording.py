@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from reconciler.core import grouping
-from reconciler.core.action import Action, Class
+from reconciler.core.action import Action, Class, CreateVolume
 from reconciler.core.change import ARROW, Change, changes_of, subject_of
 from reconciler.core.cost import Cost, cost
 from reconciler.core.fleet_plan import FleetPlan
@@ -106,7 +106,11 @@ def _duration(seconds: float) -> str:
 
 
 def _machines(actions: Sequence[Action], klass: Class, what: str) -> str:
-    found = {(action.app_name, subject_of(action)) for action in actions if action.klass is klass}
+    found = {
+        (action.app_name, subject_of(action))
+        for action in actions
+        if action.klass is klass and not isinstance(action, CreateVolume)  # it belongs to a machine told of
+    }
     users = len({app for app, _ in found})
     return f"{count(len(found), 'machine')} of {count(users, 'user')} {what}" if found else ""
 

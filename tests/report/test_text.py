@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from reconciler.core.action import CreateApp
+from reconciler.core.action import Class, CreateApp
 from reconciler.core.fleet_plan import FleetPlan, Unread
 from reconciler.core.hold import Hold, Note
 from reconciler.core.plan import AppPlan
@@ -70,6 +70,14 @@ def test_restarts_are_counted_in_machines() -> None:
     found = survey_of(updating("alice", slots=("web-0", "web-1")), updating("bob"))
     assert shown(found)[1] == "3 machines of 2 users restarted; about 44 API calls"
     assert "[restart, 3 times]" in shown(found)[-1]
+
+
+def test_a_machine_made_anew_with_a_new_volume_counts_as_one() -> None:
+    """Destroyed and created, and a volume with it: one machine of one user."""
+    volume, machine = creating("alice").actions[2:]
+    anew = tuple(replace(each, klass=Class.REPLACE) for each in (volume, machine))
+    found = survey_of(AppPlan(name="alice", app_name="acme-alice", actions=anew))
+    assert shown(found)[1].startswith("1 machine of 1 user made anew;")
 
 
 def test_the_price_is_told_with_the_time_that_fly_limits_alone_cost() -> None:
