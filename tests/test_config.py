@@ -40,8 +40,9 @@ def test_an_address_that_cannot_be_one_is_refused_without_being_repeated(text: s
 
 
 def test_the_environment_gives_its_secrets_away_to_us_alone() -> None:
-    """Token and root key are taken out, are no longer offered, and do not show."""
+    """Tokens and root key are taken out, are no longer offered, and do not show."""
     environ = {"FLY_API_TOKEN": "canary-token", "RECONCILER_ROOT_KEY": ROOT_KEY, "FLEET_SECRET_A": "canary-a"}
+    environ["RECONCILER_GIT_TOKEN"] = "canary-git"
     taken = take_environment(environ)
     assert environ == {"FLEET_SECRET_A": "canary-a"}
     assert taken.offered == {"FLEET_SECRET_A": "canary-a"}
