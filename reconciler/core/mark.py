@@ -114,7 +114,8 @@ def missing(wanted: Mapping[str, str], found: ObservedMachine | Row) -> dict[str
     """The metadata write that makes `found` carry `wanted` and the mark of its version; {}: nothing to do."""
     target: dict[str, str | None] = dict.fromkeys((SECRET_NAMES, PROTECT, WITHDRAWN, EXTENDED))
     target |= {**wanted, VERSION: found.version}
-    return {key: target[key] for key in sorted(target) if found.metadata.get(key) != target[key]}
+    there = found.metadata
+    return dict(sorted((key, value) for key, value in target.items() if there.get(key) != value))
 
 
 def _submitted(machine: ObservedMachine | Row) -> Mapping[str, str]:
