@@ -113,7 +113,7 @@ def _told(what: str, told: Told, style: str) -> _Lines:
         yield f"    {name}: {message}", style
     if len(told.lines) > EXAMPLES:
         yield (
-            f"    and {count(len(told.lines) - EXAMPLES, 'more')[:-1]} of the kind; --expand shows each",
+            f"    and {len(told.lines) - EXAMPLES:,} more of the kind; --expand shows each",
             style,
         )
 

@@ -126,6 +126,7 @@ def test_holds_are_grouped_by_reason_with_the_next_step() -> None:
         "    cat: acme-cat is held by another organisation; choose another",
         "    and 2 more of the kind; --expand shows each",
     ]
+    assert shown(survey_of(*held[1:]))[-1] == "    and 1 more of the kind; --expand shows each"
 
 
 def test_what_was_not_read_is_said_before_the_changes() -> None:
