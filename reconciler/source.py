@@ -116,12 +116,12 @@ class Source:
         """Every file by the name it is shown with, and where its bytes are."""
         try:
             top = self._root.resolve(strict=True)
-            is_folder = stat.S_ISDIR(top.stat().st_mode)
+            status = top.stat()
         except (OSError, RuntimeError) as error:
             yield str(self._root), Unreadable(_reason(error))
             return
-        if is_folder:
-            yield from self._below(self._root, top, set())
+        if stat.S_ISDIR(status.st_mode):
+            yield from self._below(self._root, top, {(status.st_dev, status.st_ino)})
         else:
             yield str(self._root), top
 

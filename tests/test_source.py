@@ -159,6 +159,11 @@ def test_links_inside_the_folder_are_followed_once(tmp_path: Path) -> None:
     specs = Source(tmp_path).read()
     assert lines(specs, tmp_path) == []
     assert list(specs.users) == ["alice", "bob"]
+    (tmp_path / "broken.yaml").symlink_to("nowhere")
+    (tmp_path / "again-and-again").symlink_to(".")
+    assert lines(Source(tmp_path).read(), tmp_path) == [
+        "specs/broken.yaml: cannot be read: no such file or directory [unreadable]"
+    ]
 
 
 def test_a_folder_mounted_by_kubernetes_is_read_once(tmp_path: Path) -> None:

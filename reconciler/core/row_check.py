@@ -257,19 +257,25 @@ class _Check:
         self.out.hosts = {host: user for host, user in self.out.hosts.items() if user not in self._twice}
 
     def _mind_overrides(self) -> None:
+        for name, patch in self._overrides.items():
+            for field_name in [one for one, value in patch.items() if value is None]:
+                if field_name not in UserAppSpec.model_fields:  # nothing of it is left to be checked
+                    self._mind_override(
+                        (name, field_name),
+                        f"unknown field{did_you_mean(field_name, UserAppSpec.model_fields)}",
+                        "unknown-field",
+                    )
         if self.out.incomplete_because:
             return  # the row may be among those that could not be read
         known = self._rows.keys() | self.out.broken
         for number, name in enumerate(sorted(self._overrides.keys() - known)):
             guess = did_you_mean(name, known) if number < MOST_GUESSES else ""
-            self.out.problems.append(
-                self._held.document.problem(
-                    ("spec", "overrides", name),
-                    f"there is no row of {quote(name)}{guess}",
-                    code="unknown-reference",
-                    at_key=True,
-                )
-            )
+            self._mind_override((name,), f"there is no row of {quote(name)}{guess}", "unknown-reference")
+
+    def _mind_override(self, path: tuple[str, ...], message: str, code: str) -> None:
+        self.out.problems.append(
+            self._held.document.problem(("spec", "overrides", *path), message, code=code, at_key=True)
+        )
 
     def _mind_the_end(self) -> None:
         source, table = self._held.spec.source, self._table

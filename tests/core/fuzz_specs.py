@@ -13,7 +13,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from types import FrameType
 from typing import Any
@@ -24,7 +23,7 @@ from reconciler.core.document import documents as read_documents
 from reconciler.core.finding import FINDINGS
 from reconciler.core.spec import Specs, load
 from tests import wire
-from tests.core import sample
+from tests.core.fuzz_seeds import seeds
 
 LONGEST_S = 20  # one input; whatever takes longer hangs
 MANY = 3  # mutations of one input, at most
@@ -62,28 +61,6 @@ class Tally:
     by_kind: Counter[str] = field(default_factory=Counter)
     branches: set[tuple[str, int, int]] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
-
-
-def seeds() -> list[dict[str, str]]:
-    """Sets of files that hold, between them with every field of every kind."""
-    every = (Path(__file__).parent / "every_field.yaml").read_text("utf-8")
-    uses_every = sample.user("bob", machine="name: web, template: every")
-    mounted = sample.user(
-        machine="name: web, template: studio, count: 2, mount: {name: data, path: /data, size_gb: 1}, "
-        "config: {env: {A: b}, guest: {memory_mb: 1024}}",
-        more="  hosts: [alice.example.com]\n  regions: [lhr, iad]\n  secrets: [API_KEY]\n  protect: true\n"
-        "  paused: {reason: exam, until: 2027-01-31T18:00:00Z}\n"
-        "  deploy: {strategy: rolling, max_unavailable: 0.5}\n",
-    )
-    shipped = {
-        path.relative_to(wire.ROOT).as_posix(): path.read_text("utf-8")
-        for path in sorted((wire.ROOT / "specs").rglob("*.yaml"))
-    }
-    return [
-        {"base.yaml": sample.BASE, "users.yaml": mounted},
-        {"base.yaml": sample.BASE, "every.yaml": every, "users.yaml": f"{mounted}---\n{uses_every}"},
-        shipped,
-    ]
 
 
 def inputs(random: Random) -> Iterator[Input]:
@@ -152,6 +129,7 @@ def _value_input(files: dict[str, str], random: Random) -> Input:
     kind = random.choice(("unknown", "drop", "type", "leaf", "word", "wrap"))
     must_tell, must_complain = _mutate(kind, parent, key, random)
     is_free = any(step in IGNORED for step in path) or path[-1] == "apiVersion"
+    is_free |= kind == "unknown" and path[:-1] == ("spec", "source", "rows")  # a column more
     in_free_map = any(step in FREE for step in path[:-1])
     files[file] = "\n---\n".join(json.dumps(each, indent=1) for each in documents)  # JSON is YAML
     where = ".".join(map(str, path))
@@ -198,12 +176,20 @@ def _another(value: Any, random: Random) -> Any:
 
 
 def _is_label(path: tuple[Any, ...], document: Any) -> bool:
-    """A name that only people read: of a service in place, of the one Fleet and the one Router."""
+    """A name that only people read: of a service in place, of a set, a Fleet, a Router."""
     kind = document.get("kind") if isinstance(document, dict) else None
     if path[:2] == ("metadata", "name"):
-        return kind in ("Fleet", "Router")
+        return kind in ("Fleet", "Router", "UserAppSet")
+    if path[-2:] == ("mount", "name"):  # the volume's own name stands for it
+        return "volume_name" in _at(document, path[:-1])
     in_services = "services" in path and path[-1] == "name" and len(path) > 1 and isinstance(path[-2], int)
     return in_services or (kind == "Service" and path == ("spec", "name"))
+
+
+def _at(document: Any, path: tuple[Any, ...]) -> Any:
+    for step in path:
+        document = document[step]
+    return document
 
 
 def _places(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any, Any]]:

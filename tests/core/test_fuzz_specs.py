@@ -5,7 +5,7 @@ from random import Random
 from reconciler.core.spec import load
 from tests.core.fuzz_specs import Input, check, run, seeds, state
 
-INPUTS = 1500
+INPUTS = 1000
 SEED = 20261122
 
 

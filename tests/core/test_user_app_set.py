@@ -464,6 +464,13 @@ def test_a_few_may_be_different() -> None:
     assert (specs.users["bob"].protect, specs.users["bob"].regions) == (False, None)
 
 
+def test_an_override_removes_no_field_that_nobody_knows() -> None:
+    """A misspelt field would stay, and nobody would be told."""
+    specs = fleet(more="  overrides: {bob: {regoins: null, protect: null}}\n")
+    (line,) = lines(specs)
+    assert line.startswith("sets/all.yaml:11:21: spec.overrides.bob.regoins: unknown field; did you mean")
+
+
 def test_an_override_is_checked_like_a_document() -> None:
     """Its row is broken, and whoever it names must have a row."""
     specs = fleet(more="  overrides: {alice: {protekt: true}, bobb: {protect: true}}\n")
