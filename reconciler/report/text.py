@@ -16,7 +16,6 @@ from reconciler.report.wording import (
     EVERYBODY,
     SIGNS,
     action_lines,
-    count,
     doing_text,
     gaps,
     losses,
