@@ -66,6 +66,13 @@ def plan_app(
             holds=(_not_ours(desired, observed.claim),),
             secrets_compared=desired.secrets_digest is not None,
         )
+    if (unlisted := _unlisted(observed)) is not None:
+        return AppPlan(
+            name=desired.name,
+            app_name=desired.app_name,
+            holds=(unlisted,),
+            secrets_compared=desired.secrets_digest is not None,
+        )
     terms = Terms(
         now=now,
         protected=desired.protect is True or label.is_protected(observed.secret_names),
@@ -175,6 +182,18 @@ def is_proven(desired: DesiredApp, listed: ListedApp, rows: Iterable[Row]) -> bo
     return listed.network == desired.network or any(
         row.metadata.get(mark.OWNER) == desired.owner for row in rows
     )
+
+
+def _unlisted(observed: ObservedApp) -> Hold | None:
+    """A list with nothing at all, of something that Fly counts: to fill that gap would make all of it twice."""
+    for what, counted, found in (
+        ("machines", observed.machine_count, observed.machines or observed.gone),
+        ("volumes", observed.volume_count, observed.volumes),
+    ):
+        if counted and not found:
+            message = f"Fly counts {counted} {what} in it, and their list is empty; that is looked at again"
+            return Hold("", "Unlisted", message)
+    return None
 
 
 def _not_ours(desired: DesiredApp, claim: Claim) -> Hold:
