@@ -8,9 +8,6 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-# No connection came about, so nothing was sent. A lost one is among neither.
-_NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-
 
 class Transport(AiohttpTransport):
     """Raises httpx's own exceptions, each as httpx's own transport would."""
@@ -18,9 +15,12 @@ class Transport(AiohttpTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         try:
             return await _read_whole(await super().handle_async_request(request))
-        except httpx.ConnectTimeout as error:  # the library's word for every connection that ended
-            if isinstance(error.__cause__, _NO_CONNECTION):
-                raise
+        except httpx.ConnectTimeout as error:  # the library's word for all that may happen to a connection
+            match error.__cause__:  # of the first two nothing was sent
+                case aiohttp.ConnectionTimeoutError():
+                    raise
+                case aiohttp.ClientConnectorError():
+                    raise httpx.ConnectError(str(error), request=request) from error
             raise httpx.ReadError(str(error) or "the connection ended", request=request) from error
         except aiohttp.ClientError as error:  # one that the library has no word for
             raise httpx.ReadError(str(error) or type(error).__name__, request=request) from error
