@@ -35,6 +35,7 @@ class Entry:
 
 _Folder = dict[str, "_Node"]
 _Node = Entry | _Folder
+_Path = tuple[str, ...]
 
 
 class _LostError(Exception):
@@ -64,7 +65,7 @@ class GitTree:
 
     def places(self) -> Iterator[tuple[str, Entry | Unreadable]]:
         """Every file of YAML, by the name it is shown with, each once however many links lead to it."""
-        yield from self._below(self._prefix, self._top, set())
+        yield from self._below(self._prefix, self._prefix, self._top, {self._prefix})
 
     def find(self, file: str) -> Entry | Unreadable:
         """The file of that path in the repository."""
@@ -77,8 +78,9 @@ class GitTree:
         return Unreadable(node.refusal) if node.refusal else node
 
     def _below(
-        self, shown: tuple[str, ...], folder: _Folder, seen: set[tuple[str, ...]]
+        self, shown: _Path, at: _Path, folder: _Folder, seen: set[_Path]
     ) -> Iterator[tuple[str, Entry | Unreadable]]:
+        """`shown`: the path that led to `folder`, which is the one at `at`."""
         # Links come last, so that a file is shown under its own name.
         for name in sorted(folder, key=lambda name: (_is_link(folder[name]), name)):
             if name.startswith("."):
@@ -86,7 +88,8 @@ class GitTree:
             path = (*shown, name)
             is_spec = name.endswith(SUFFIXES)
             try:
-                place, node = self._resolve(path)
+                is_link = _is_link(folder[name])
+                place, node = self._resolve(path) if is_link else ((*at, name), folder[name])
             except _LostError as lost:
                 # What lies outside is not looked at, what is missing may be a folder: documents may be lost.
                 if is_spec or lost.is_outside or (lost.is_missing and "." not in name):
@@ -97,11 +100,11 @@ class GitTree:
                 continue
             seen.add(place)
             if isinstance(node, dict):
-                yield from self._below(path, node, seen)
+                yield from self._below(path, place, node, seen)
             else:
                 yield "/".join(path), Unreadable(node.refusal) if node.refusal else node
 
-    def _resolve(self, path: Sequence[str]) -> tuple[tuple[str, ...], _Node]:
+    def _resolve(self, path: Sequence[str]) -> tuple[_Path, _Node]:
         """Where the links of a path in the repository lead, and what is there."""
         if path[0] == "":
             raise self._outside()
