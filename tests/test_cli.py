@@ -79,7 +79,7 @@ def shell(capsys: pytest.CaptureFixture[str], environ: dict[str, str]) -> Shell:
 def test_documents_that_hold_are_valid(shell: Shell, specs: Path) -> None:
     """`validate` needs neither token nor network, and says what it read."""
     shell.environ.clear()
-    assert shell("validate", specs) == Said(0, "2 user apps, 1 machine templates: no problems\n", "")
+    assert shell("validate", specs) == Said(0, "2 user apps, 1 machine template: no problems\n", "")
 
 
 def test_warnings_are_told_and_break_nothing(shell: Shell, specs: Path) -> None:
@@ -87,7 +87,7 @@ def test_warnings_are_told_and_break_nothing(shell: Shell, specs: Path) -> None:
     (specs / "fleet.yaml").write_text(FLEET)
     (specs / "machine.yaml").write_text(MACHINE)
     said = shell("validate", specs)
-    assert (said.code, said.out) == (0, "2 user apps, 1 machine templates: no problems, 2 warnings\n")
+    assert (said.code, said.out) == (0, "2 user apps, 1 machine template: no problems, 2 warnings\n")
     fleet, machine = said.err.splitlines()
     assert re.search(r"fleet\.yaml:5:\d+: warning: spec\.app_name: .* \[predictable-app-name\]$", fleet)
     assert re.search(

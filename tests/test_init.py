@@ -80,6 +80,7 @@ def test_nothing_is_overwritten(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
+        ((), "init needs --org and --domain; it asks only on a terminal"),
         (("--domain", "example.com"), "init needs --org; it asks only on a terminal"),
         (("--org", "acme"), "init needs --domain; it asks only on a terminal"),
         (("--org", "Acme Inc", "--domain", "example.com"), '--org: "Acme Inc" is not a name'),

@@ -43,7 +43,7 @@ async def test_a_pipe_gets_the_result_and_nothing_else(specs: Path) -> None:
     """Ten thousand documents: one line on stdout, not a word on stderr but findings."""
     done = await wire.finished(wire.PYTHON, "-m", "reconciler", "validate", specs)
     assert done.code == Exit.OK
-    assert re.fullmatch(r"10000 user apps, 1 machine templates: no problems.*\n", done.out)
+    assert re.fullmatch(r"10000 user apps, 1 machine template: no problems.*\n", done.out)
     assert [line for line in done.err.splitlines() if ": warning: " not in line] == []
 
 

@@ -41,8 +41,12 @@ def init(
             f"{folder} is not empty, and nothing in it is overwritten: {one_of(there)}; expected a new folder"
         )
     given: Given = context.obj
-    org = _checked("--org", org or given.environment.org or _asked("--org", "Fly organisation"), Name)
-    domain = _checked("--domain", domain or _asked("--domain", "Domain of the users' hosts"), Host)
+    org = org or given.environment.org
+    missing = [flag for flag, value in (("--org", org), ("--domain", domain)) if not value]
+    if missing and not terminal.on_terminal():
+        raise ConfigError(f"init needs {' and '.join(missing)}; it asks only on a terminal")
+    org = _checked("--org", org or typer.prompt("Fly organisation"), Name)
+    domain = _checked("--domain", domain or typer.prompt("Domain of the users' hosts"), Host)
     written = first_fleet(org=org, domain=domain, installation=mint())
     try:
         for path, text in written.items():
@@ -71,13 +75,6 @@ def _what_is_there(folder: Path) -> list[str]:
         return []
     except OSError as error:
         raise ConfigError(f"{folder} cannot be used: {error.strerror}") from None
-
-
-def _asked(flag: str, question: str) -> str:
-    if not terminal.on_terminal():
-        raise ConfigError(f"init needs {flag}; it asks only on a terminal")
-    answer: str = typer.prompt(question)
-    return answer
 
 
 def _checked(flag: str, value: str, kind: Any) -> str:

@@ -30,9 +30,13 @@ def validate(
 
 
 def _summary(found: Specs) -> str:
-    warned = len(found.warnings)
-    tail = f", {warned} warning{'s' if warned > 1 else ''}" if warned else ""
-    return f"{len(found.users)} user apps, {len(found.machines)} machine templates: no problems{tail}"
+    held = f"{_counted(len(found.users), 'user app')}, {_counted(len(found.machines), 'machine template')}"
+    tail = f", {_counted(len(found.warnings), 'warning')}" if found.warnings else ""
+    return f"{held}: no problems{tail}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _json(found: Specs) -> Json:
