@@ -12,7 +12,7 @@ The commands run as a user types them, in processes of their own, and processor 
   that no program can beat: Fly takes one new app a second for an organisation, after a burst of three. And
   what `reconciler plan` had said about the number of calls and the time.
 - plan and status: `--format json` of a fleet in which nothing differs, with the calls that localfly counted,
-  in three turns. Beside it `reconciler validate` on the same folder, which reads the documents and asks
+  in three turns. That fleet is put there by plain calls. Beside it `reconciler validate` on the same folder, which reads the documents and asks
   nothing: the difference is what looking at the fleet costs. With limits on, the bound is that of the list
   calls: an organisation's machines may be listed once a second, after a burst of three.
 
@@ -31,13 +31,26 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from bench.localfly_size import TOKEN, connected, free_port, get, listening, program
+from reconciler.core import mark
+from reconciler.core.desired import DesiredApp
+from reconciler.core.keys import RootKey
+from reconciler.fly.client import FlyClient
+from reconciler.fly.pace import Pace
+from reconciler.fly.transport import Transport
+from reconciler.intent import Intent
+from reconciler.secret_source import SecretSource
+from reconciler.source import Source
+from reconciler.survey import each
 
 CONVERGED, LIMITED, UNLIMITED = 10_000, 200, 1_000
 A_FILE = 100
 BURST, PER_S = 3, 1.0
 PAGE = 1_000
 WORKERS = "64"
+ROOT_KEY = "1f" * 32  # made up
 TURNS = 3  # of the commands that only look
 FLEET = """apiVersion: reconciler/v1alpha1
 kind: Fleet
@@ -95,10 +108,10 @@ async def without_limits(users: int) -> None:
 
 
 async def in_a_converged_world(users: int) -> None:
-    """Made first, and then looked at."""
+    """What all lists show of a converged fleet is put there first, and then looked at."""
     with fleet(users) as specs:
         async with localfly() as api:
-            await applied(specs, users, api)
+            await made(specs, api)
             for _ in range(TURNS):
                 alone = await reconciler("validate", specs, api=api)
                 told(f"validate, {users:,} documents", alone, "")
@@ -135,6 +148,29 @@ async def within_limits(users: int) -> None:
             f"{ran.wall_s / bound_s:.2f} of the bound of {bound_s:.0f} s; {calls} calls; the plan had said "
             f"{foreseen['api_calls']} and {foreseen['at_least_s']:.0f} s",
         )
+
+
+async def made(specs: Path, api: str) -> None:
+    """Each app with its machines and their marks, as `apply` leaves them; no volumes, which no list shows."""
+    root_key = RootKey(ROOT_KEY)
+    intent = Intent(secrets=SecretSource(environ={}, derive=root_key.derive), root_key=root_key)
+    intent.take(Source(specs).read())
+    limits = httpx.Limits(max_connections=int(WORKERS), max_keepalive_connections=int(WORKERS))
+    transport = Transport(limits=limits)
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://{api}", trust_env=False) as http:
+        fly = FlyClient(http, token=TOKEN, pace=Pace(None))
+
+        async def make(desired: DesiredApp) -> None:
+            app = desired.app_name
+            await fly.create_app(name=app, org=desired.org, network=desired.network)
+            for machine in desired.machines:
+                config = {**machine.config, "metadata": mark.metadata(desired, machine, None)}
+                found = await fly.create_machine(
+                    app, name=machine.slot, region=machine.regions[0], config=config, skip_launch=True
+                )
+                await fly.patch_metadata(app, found.id, {mark.VERSION: found.instance_id})
+
+        await each(intent.apps.values(), make, workers=int(WORKERS))
 
 
 async def applied(specs: Path, users: int, api: str) -> None:
@@ -203,7 +239,7 @@ def environment(api: str) -> Mapping[str, str]:
         "PATH": os.environ.get("PATH", ""),
         "FLY_API_TOKEN": TOKEN,
         "FLY_API_HOSTNAME": api,
-        "RECONCILER_ROOT_KEY": "1f" * 32,
+        "RECONCILER_ROOT_KEY": ROOT_KEY,
     }
 
 
