@@ -5,9 +5,10 @@ is said by the tests.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -24,6 +25,7 @@ from reconciler.intent import Intent
 from reconciler.ledger import Ledger, in_memory
 from reconciler.loop import Loop
 from reconciler.secret_source import SecretSource
+from reconciler.source import Source
 from reconciler.survey import Survey, survey
 from reconciler.witness import Witness
 from router.table import Entry, Table
@@ -32,6 +34,9 @@ from tests.virtual_time import VirtualTimeLoop
 
 ROOT_KEY = "1f" * 32
 SECRET = "canary-7f3a9c"
+FOLLOW_EVERY_S = (
+    15.0  # how soon a folder's changes are seen; the operating system's notices know no virtual time
+)
 
 FLEET = """
 apiVersion: reconciler/v1alpha1
@@ -122,6 +127,8 @@ class Stage:
     environ: dict[str, str] = field(default_factory=lambda: {"FLEET_SECRET_OPENAI_API_KEY": SECRET})
     pace: Rates | None = None
     ledger: Ledger = field(default_factory=in_memory)  # outlives every reconciler, as a folder would
+    folder: Path | None = None  # the documents are files below it, and not `files`
+    skew_s: float = 0.0  # by which the reconciler's wall clock is ahead of Fly's
 
     @asynccontextmanager
     async def running(self, *, yes: bool = True) -> AsyncIterator["Running"]:
@@ -136,9 +143,9 @@ class Stage:
                 fly=client,
                 intent=intent,
                 census=census,
-                witness=Witness(self._read),
+                witness=Witness(self._reader()),
                 gate=Gate(self.ledger, wall=client.now, is_first_approved=yes),
-                source=_Edits(changes),
+                source=_Files(self.folder) if self.folder else _Edits(changes),
                 describe="teststage/test",
                 random=Random(11),  # noqa: S311 - jitter, not a secret
             )
@@ -155,17 +162,26 @@ class Stage:
         async with httpx.AsyncClient(transport=self.line, base_url="http://localhost:4280") as http:
             loop = asyncio.get_running_loop()
             assert isinstance(loop, VirtualTimeLoop)
-            yield FlyClient(http, token=TOKEN, pace=Pace(self.pace), wall=loop.wall)
+            yield FlyClient(http, token=TOKEN, pace=Pace(self.pace), wall=lambda: loop.wall() + self.skew_s)
 
-    async def _read(self) -> Specs:
-        return load(self.files)
+    def documents(self) -> Specs:
+        """What the source says now."""
+        return Source(self.folder).read() if self.folder else load(self.files)
+
+    def _reader(self) -> Callable[[], Awaitable[Specs]]:
+        source = Source(self.folder) if self.folder else None
+
+        async def read() -> Specs:
+            return source.read() if source else load(self.files)
+
+        return read
 
     def intent(self, *, has_root_key: bool = True) -> Intent:
         """What the source wants now."""
         root_key = RootKey(ROOT_KEY) if has_root_key else None
         secrets = SecretSource(environ=self.environ, derive=root_key.derive if root_key else None)
         intent = Intent(secrets=secrets, root_key=root_key)
-        intent.take(load(self.files))
+        intent.take(self.documents())
         return intent
 
     async def plan(self, *, has_root_key: bool = True) -> Survey:
@@ -246,6 +262,22 @@ class _Edits:
     async def watch(self, stop: asyncio.Event) -> AsyncIterator[Specs]:
         while not stop.is_set():
             yield await self._changes.get()
+
+
+class _Files:
+    """A folder, read again and again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._source = Source(folder)
+
+    async def watch(self, stop: asyncio.Event) -> AsyncIterator[Specs]:
+        before = self._source.read()
+        while not stop.is_set():
+            await asyncio.sleep(FOLLOW_EVERY_S)
+            specs = self._source.read()
+            if specs != before:
+                before = specs
+                yield specs
 
 
 @asynccontextmanager
