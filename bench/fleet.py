@@ -11,10 +11,10 @@ The commands run as a user types them, in processes of their own, and processor 
 - apply within limits: the same with `--pace fly`, and localfly keeping Fly's limits too. Beside it the bound
   that no program can beat: Fly takes one new app a second for an organisation, after a burst of three. And
   what `reconciler plan` had said about the number of calls and the time.
-- plan and status: `--format json` of a fleet in which nothing differs, with the calls that localfly counted,
-  in three turns. That fleet is put there by plain calls. Beside it `reconciler validate` on the same folder, which reads the documents and asks
-  nothing: the difference is what looking at the fleet costs. With limits on, the bound is that of the list
-  calls: an organisation's machines may be listed once a second, after a burst of three.
+- plan and status: `--format json` of a fleet in which nothing differs, put there by plain calls, with the
+  calls that localfly counted, in three turns. Beside it `reconciler validate` on the same folder, which reads
+  the documents and asks nothing: the difference is what looking at the fleet costs. With limits on, the bound
+  is that of the list calls: an organisation's machines may be listed once a second, after a burst of three.
 
 Ratios are to the bound, or to the other program in the same run. The computer should do nothing else.
 """
