@@ -28,7 +28,6 @@ from reconciler.core.secret import SecretText
 from reconciler.core.spec import Specs
 from reconciler.fly.client import FlyClient
 from reconciler.fly.pace import Ceiling, Pace, Rates
-from reconciler.fly.transport import Transport
 from reconciler.intent import Intent
 from reconciler.secret_file import unusable_folder
 from reconciler.secret_source import SecretSource
@@ -95,6 +94,8 @@ class Session:
             yield FlyClient(http, token=self._token.reveal(), pace=Pace(rates, ceiling))
 
     def _http(self) -> httpx.AsyncClient:
+        from reconciler.fly.transport import Transport  # noqa: PLC0415 - slow, and few commands ask Fly
+
         is_here = urlsplit(self._api_url).hostname in PLAIN_HTTP_HOSTS
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
         try:
