@@ -85,6 +85,8 @@ def command(arguments: Sequence[str], *, environ: MutableMapping[str, str] = os.
         code = app(given, prog_name="reconciler", standalone_mode=False, obj=Given(environment, debug))
     except typer.TyperException as error:
         message = error.format_message()  # empty: the help was shown, since nothing was asked
+        if "unexpected extra argument" in message:  # it repeats them, and one may be a secret
+            message = "there are more arguments than this command takes"
         return terminal.error(f"{message} (see reconciler --help)") if message else Exit.ERROR
     except BaseException as error:  # noqa: BLE001 (the last resort: no traceback reaches a user)
         return terminal.error(_explained(error))

@@ -311,6 +311,14 @@ def test_nothing_is_shown_when_the_program_itself_is_at_fault(place: Place) -> N
     place.check_files()
 
 
+@pytest.mark.parametrize("words", [("secret", "encrypt", "API_KEY"), ("validate", "{specs}"), ("schema",)])
+def test_nothing_is_shown_of_an_argument_too_many(place: Place, words: tuple[str, ...]) -> None:
+    """A value that was typed where no argument belongs is not repeated into a log."""
+    assert command([word.format_map(place.paths) for word in words] + [canary.ENV], environ={}) == Exit.ERROR
+    said = "reconciler: there are more arguments than this command takes (see reconciler --help)\n"
+    assert place.capture.readouterr() == ("", said)
+
+
 class Deaf(io.StringIO):
     """A stream that breaks in the middle of a result."""
 
