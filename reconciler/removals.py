@@ -86,10 +86,18 @@ class Removals:
             del self._leaving[name]
         for name in sorted(gone - self._leaving.keys()):
             self._leaving[name] = _Leaving(_now())
+        if self._doubt:  # what is in force is from before it
+            self._count_anew()
 
     def certain(self) -> None:
         """Documents were read whole again."""
+        if self._doubt:
+            self._count_anew()
         self._doubt = ""
+
+    def _count_anew(self) -> None:
+        for one in self._leaving.values():
+            one.since = _now()
 
     def due(self) -> tuple[str, ...]:
         """Who is worth a look now: new ones, those whose grace is over, and each now and then."""

@@ -186,7 +186,7 @@ WAYS = [
     Way("renamed-and-adopted", "That document took her app over.", adopted_by_another, "Claimed"),
     Way("unreadable-beside", "Another file cannot be read.", unreadable_beside, "DocumentBroken"),
     Way("unreadable-later", "Another file cannot be read some time later.", unreadable_later),
-    Way("fleet-broken-later", "The Fleet document is emptied later.", fleet_broken_later, "SourceIncomplete"),
+    Way("fleet-broken-later", "The Fleet document is emptied later.", fleet_broken_later, "Grace"),
     Way("fleet-paused", "Git says that nothing is to change.", fleet_paused, "Paused"),
 ]
 
