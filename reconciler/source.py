@@ -134,9 +134,7 @@ class Source:
         except OSError as error:
             yield str(folder), Unreadable(_reason(error))
             return
-        if not entries and folder != self._root:  # git keeps no empty folders
-            why = "it is an empty folder: something may not be mounted or checked out there; else remove it"
-            yield str(folder), Unreadable(why)
+        yield from self._if_empty(folder, entries)
         # Links come last, so that a file is shown under its own name.
         for entry in sorted(entries, key=lambda entry: entry.is_symlink()):
             if entry.name.startswith("."):
@@ -147,8 +145,7 @@ class Source:
                 target = path.resolve(strict=True)
                 status = target.stat()
             except (OSError, RuntimeError) as error:
-                is_folders = isinstance(error, FileNotFoundError) and "." not in entry.name
-                if is_spec or is_folders or not entry.is_symlink():
+                if _may_hold_documents(entry, error):
                     yield str(path), Unreadable(_reason(error))
                 continue
             is_folder = stat.S_ISDIR(status.st_mode)
@@ -162,6 +159,12 @@ class Source:
                     yield from self._below(path, top, seen)
                 else:
                     yield str(path), target
+
+    def _if_empty(self, folder: Path, entries: list[os.DirEntry[str]]) -> Iterator[tuple[str, Unreadable]]:
+        """Git keeps no empty folders, so one below the root may be where something is missing."""
+        if not entries and folder != self._root:
+            why = "it is an empty folder: something may not be mounted or checked out there; else remove it"
+            yield str(folder), Unreadable(why)
 
     def _file(self, path: Path, target: Path) -> Content:
         content = _bytes(target, LARGEST_FILE_BYTES)
@@ -201,6 +204,12 @@ def _bytes(target: Path, most: int) -> bytes | Unreadable:
     except OSError as error:
         return Unreadable(_reason(error))
     return content if len(content) <= most else too_large(most)
+
+
+def _may_hold_documents(entry: os.DirEntry[str], error: Exception) -> bool:
+    """Whether what cannot be looked at is a file of ours or a folder, whose name has no dot."""
+    is_plain = entry.name.endswith(SUFFIXES) or not entry.is_symlink()
+    return is_plain or (isinstance(error, FileNotFoundError) and "." not in entry.name)
 
 
 def _worth_a_look(_change: Change, path: str) -> bool:

@@ -185,7 +185,7 @@ def is_proven(desired: DesiredApp, listed: ListedApp, rows: Iterable[Row]) -> bo
 
 
 def _unlisted(observed: ObservedApp) -> Hold | None:
-    """A list with nothing at all, of something that Fly counts: to fill that gap would make all of it twice."""
+    """A list with nothing at all of what Fly counts: to fill that gap would make all of it twice."""
     for what, counted, found in (
         ("machines", observed.machine_count, observed.machines or observed.gone),
         ("volumes", observed.volume_count, observed.volumes),
