@@ -161,6 +161,10 @@ class Gate:
         if self._breaker is not before and streak is not None and streak.count == breaker.FAILURES:
             log.warning("change.stalled", action=action.kind, reason=reason, error=str(failure))
 
+    def is_unproven(self, action: Action) -> bool:
+        """Whether nobody did well with this change yet, so that it is watched before anybody else gets it."""
+        return change_key(action) not in self._breaker.proven
+
     def renew(self) -> None:
         """The documents changed: whatever failed is tried again."""
         self._breaker = Breaker()

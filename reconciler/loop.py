@@ -238,6 +238,7 @@ class Loop:
                     choose=self._gate.admit,
                     approved=self._gate.may_be_lost(name),
                     heard=partial(self._gate.heard, name),
+                    is_unproven=self._gate.is_unproven,
                 )
             except (FlyError, StepFailed) as error:
                 self._failed(desired, error)

@@ -76,12 +76,14 @@ async def reconcile(
     choose: Callable[[AppPlan], AppPlan] = lambda plan: plan,
     approved: Collection[str] = (),
     heard: Callable[[Action, Failure | None], None] = lambda _action, _failure: None,
+    is_unproven: Callable[[Action], bool] = lambda _action: False,
 ) -> Seen:
     """One pass; `seen` hears each reading, so that routes follow before and after the change.
 
     `values`: every secret the app may be given, by name; `choose` takes out of each plan what must not be
-    done now; `approved`: volumes that may be lost; `heard` is told how each action ended. The last reading is
-    returned: its plan says what is left. Raises FlyError and StepFailed, and what `choose` raises.
+    done now; `approved`: volumes that may be lost; `heard` is told how each action ended; `is_unproven` is as
+    in `apply`. The last reading is returned: its plan says what is left. Raises FlyError and StepFailed, and
+    what `choose` raises.
     """
     before = _chosen(await look(fly, desired, approved=approved), choose)
     seen(before)
@@ -90,12 +92,14 @@ async def reconcile(
         return before
     _check_values(desired, actions, values)
     try:
-        await apply(actions, fly=fly, values=values, describe=describe, heard=heard)
+        await apply(actions, fly=fly, values=values, describe=describe, heard=heard, is_unproven=is_unproven)
     except StepFailed as failed:
         elsewhere = await _elsewhere(fly, desired, failed, choose=choose, approved=approved)
         if not elsewhere:
             raise
-        await apply(elsewhere, fly=fly, values=values, describe=describe, heard=heard)
+        await apply(
+            elsewhere, fly=fly, values=values, describe=describe, heard=heard, is_unproven=is_unproven
+        )
     after = _chosen(await look(fly, desired, approved=approved), choose)
     seen(after)
     return after
@@ -146,6 +150,7 @@ async def converge(
     choose: Callable[[AppPlan], AppPlan] = lambda plan: plan,
     approved: Collection[str] = (),
     heard: Callable[[Action, Failure | None], None] = lambda _action, _failure: None,
+    is_unproven: Callable[[Action], bool] = lambda _action: False,
 ) -> Seen:
     """Passes until nothing is left to do or to wait for, within limits; the last reading tells.
 
@@ -161,6 +166,7 @@ async def converge(
             choose=choose,
             approved=approved,
             heard=heard,
+            is_unproven=is_unproven,
         )
         for _ in range(LOOKS):
             if last.plan.actions or not is_under_way(last.plan):

@@ -81,6 +81,7 @@ async def rollout(
                 choose=lambda plan: gate.admit(choose(desired, plan)),
                 approved=gate.may_be_lost(desired.name),
                 heard=partial(gate.heard, desired.name),
+                is_unproven=gate.is_unproven,
             )
         except (FlyError, StepFailed) as error:
             failures.append(Failure(desired.name, str(error)))

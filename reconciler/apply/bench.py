@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import structlog
 
+from reconciler.core.action import Action
 from reconciler.fly.client import FlyClient, Secret
 from reconciler.fly.errors import Capacity
 from reconciler.fly.lease import Lease
@@ -33,6 +34,7 @@ class Bench:
     values: Mapping[str, Secret]
     describe: str  # `{installation}/{process}`, written on leases
     awaited: frozenset[str] = frozenset()
+    is_unproven: Callable[[Action], bool] = lambda _action: False
     is_new_app: bool = False
     volumes: dict[str, Volume] = field(default_factory=dict)  # made by this plan, by name
     secrets_version: int | None = None

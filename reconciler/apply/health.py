@@ -30,7 +30,7 @@ async def wait(fly: FlyClient, action: Changing, found: Machine, *, is_watched: 
     """The machine as it is once it serves, or sleeps; at once when no check is asked for and none watches.
 
     `is_watched`: others are changed next if it does well, so it must stay up for ten seconds. Raises
-    `StepFailed`: Crashing, ChecksFailing.
+    `StepFailed`: Crashing, ChecksFailing. One that ends between two looks sleeps, or has crashed.
     """
     up_at = now() + (UP_FOR_S if is_watched else 0.0)
     passing_at = now() + _patience_s(found.config or {})
@@ -44,6 +44,8 @@ async def wait(fly: FlyClient, action: Changing, found: Machine, *, is_watched: 
             raise _failing(action, found)
         await asyncio.sleep(LOOK_EVERY_S)
         found = await fly.get_machine(action.app_name, found.id)
+    if found.instance_id == version:
+        _check_is_up(action, found)
     return found
 
 

@@ -115,7 +115,8 @@ async def update(bench: Bench, action: UpdateMachine) -> None:
         if found.instance_id == version and action.must_run and found.state == "stopped":
             found = await bring_up(bench, action, nonce=lease.nonce)  # it was not running before, either
         _check_outcome(action, version, found)
-        found = await health.wait(bench.fly, action, found, is_watched=action.key in bench.awaited)
+        is_watched = action.key in bench.awaited or bench.is_unproven(action)
+        found = await health.wait(bench.fly, action, found, is_watched=is_watched)
         _check_outcome(action, version, found)
         await marks.verify(bench, action, found)
 

@@ -42,15 +42,18 @@ async def apply(
     values: Mapping[str, Secret],
     describe: str,
     heard: Callable[[Action, Failure | None], None] = lambda _action, _failure: None,
+    is_unproven: Callable[[Action], bool] = lambda _action: False,
 ) -> None:
     """Do one app's `actions` as their `after` allows; after the first that fails nothing new is begun.
 
     The plan must come from a read made just before. `values`: every secret that a SetSecrets names;
-    `describe`: `{installation}/{process}`, written on leases; `heard` is told how each action ended.
+    `describe`: `{installation}/{process}`, written on leases; `heard` is told how each action ended;
+    `is_unproven`: nobody did well with that change yet, so whoever gets it is watched first.
     Raises `FlyError` or `StepFailed`.
     """
     actions = order.looked_at_first(actions)
-    bench = Bench(fly, values, describe, awaited=frozenset(key for each in actions for key in each.after))
+    awaited = frozenset(key for each in actions for key in each.after)
+    bench = Bench(fly, values, describe, awaited=awaited, is_unproven=is_unproven)
 
     async def do(action: Action) -> None:
         told = log.bind(app=action.app_name, action=action.kind)

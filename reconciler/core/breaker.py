@@ -1,7 +1,7 @@
 """Changes that failed everywhere they were tried: three failures in a row, and nobody else gets that change.
 
-Answers for what makes two changes the same, and for which failures speak against a change rather than against
-Fly's day or one user. Leaving a change out of a plan is `withhold`'s.
+Answers for what makes two changes the same, for which failures speak against a change rather than against
+Fly's day or one user, and for which ones did well somewhere. Leaving one out of a plan is `withhold`'s.
 """
 
 from collections.abc import Mapping
@@ -33,6 +33,7 @@ class Breaker:
     """The streaks by change; a new one after each outcome. New documents begin with an empty one."""
 
     streaks: Mapping[str, Streak] = field(default_factory=lambda: MappingProxyType({}))
+    proven: frozenset[str] = frozenset()  # changes whose last outcome was a success
 
     def stalled(self, change: str, user: str) -> Streak | None:
         """Why `user` must not get this change now. Failures of one user alone stop that user's alone."""
@@ -54,11 +55,12 @@ def failed(breaker: Breaker, change: str, *, user: str, reason: str, message: st
     before = breaker.streaks.get(change)
     count, users = (before.count, before.users) if before else (0, frozenset[str]())
     after = Streak(count + 1, users | {user}, reason, message)
-    return Breaker(MappingProxyType({**breaker.streaks, change: after}))
+    return Breaker(MappingProxyType({**breaker.streaks, change: after}), breaker.proven - {change})
 
 
 def succeeded(breaker: Breaker, change: str) -> Breaker:
     """After the change was done somewhere."""
-    if change not in breaker.streaks:
+    if change not in breaker.streaks and change in breaker.proven:
         return breaker
-    return Breaker(MappingProxyType({key: one for key, one in breaker.streaks.items() if key != change}))
+    others = {key: one for key, one in breaker.streaks.items() if key != change}
+    return Breaker(MappingProxyType(others), breaker.proven | {change})

@@ -136,3 +136,19 @@ async def test_a_host_without_room_for_an_update_is_said_so_that_the_machine_can
 
 def _on_update(answer: str) -> Fault:
     return Fault(answer, "POST /v1/apps/{app_name}/machines/{machine_id}")
+
+
+async def test_a_change_that_nobody_did_well_with_yet_is_watched_though_nobody_waits() -> None:
+    """One machine, and an image that crashes a second after each start: that is no success."""
+    runtime = Crashes()
+    async with laptop(runtime=runtime) as box:
+        runtime.box = box
+        fly = client_of(box)
+        await do(fly, wanting.create_app, wanting.create_machine())
+        machine = machine_of(box)
+        with pytest.raises(StepFailed, match="last with exit code 3") as caught:
+            await apply(
+                [updated(machine)], fly=fly, values=VALUES, describe="acme1/test", is_unproven=lambda _: True
+            )
+        assert caught.value.reason == "Crashing"
+        assert "reconciler_version" not in machine.config["metadata"]

@@ -34,6 +34,15 @@ def test_a_success_in_between_starts_the_count_again() -> None:
     assert failed(breaker, "change", user="c", reason="Refused", message="").stalled("change", "d") is None
 
 
+def test_a_change_is_proven_by_a_success_until_it_fails_again() -> None:
+    """Whoever gets one that is not is watched: an image that crashes at once looks started for a moment."""
+    assert "change" not in Breaker().proven
+    breaker = succeeded(after("a"), "change")
+    assert breaker.proven == {"change"}
+    assert failed(breaker, "change", user="b", reason="Unreachable", message="").proven == {"change"}
+    assert not failed(breaker, "change", user="b", reason="Crashing", message="").proven
+
+
 @pytest.mark.parametrize(
     "reason",
     ["Unreachable", "AnswerLost", "TooFast", "NoCapacity", "NameTaken", "SecretMissing", "LeaseHeld"],
