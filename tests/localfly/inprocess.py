@@ -17,6 +17,7 @@ from localfly.keep import Keep, Row, database_in_memory, everything, row
 from localfly.lifecycle import Lifecycle, Runtime, Timings
 from localfly.trouble import Trouble, trouble
 from localfly.world import Machine, World
+from tests.localfly.asgi import Straight
 from tests.virtual_time import VirtualTimeLoop
 
 TOKEN = "laptop-token"
@@ -50,7 +51,7 @@ class Wireless(httpx.AsyncBaseTransport):
     """The API without a socket; a connection that ends is the error that a client sees on a real wire."""
 
     def __init__(self, api: ASGIApp) -> None:
-        self._inner = httpx.ASGITransport(app=api)
+        self._inner = Straight(api)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         try:
