@@ -21,6 +21,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if said := matrix_report.line(config):
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if said := matrix_report.line(terminalreporter.getreports("passed")):
         terminalreporter.write_line(said)

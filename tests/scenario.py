@@ -336,21 +336,35 @@ def _is_at_rest(machine: Machine) -> bool:
     return machine.state not in passing and (machine.state != "started" or machine.is_running)
 
 
-async def world_before(act: Act, acts: Sequence[Act]) -> bytes | None:
-    """The world in which `act` begins: all acts before it went well."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """All of a world, to begin the next act with, and when that was on the loop's clock."""
+
+    world: bytes
+    at: float
+
+
+async def beginnings(acts: Sequence[Act]) -> dict[str, Kept | None]:
+    """The world in which each act begins, by the act's name: all acts before it went well."""
+    found: dict[str, Kept | None] = {}
     kept = None
-    for earlier in acts[: acts.index(act)]:
-        async with opening(earlier, kept) as box:
-            await life(earlier, Wireless(box.api), approved=holdings(earlier, box.world).approved)
+    for act in acts:
+        found[act.name] = kept
+        async with opening(act, kept) as box:
+            await life(act, Wireless(box.api), approved=holdings(act, box.world).approved)
             await at_rest(box.world)
             kept = ending(box)
-    return kept
+    return found
 
 
 @asynccontextmanager
-async def opening(act: Act, kept: bytes | None) -> AsyncIterator[Laptop]:
-    """A world as it is when `act` begins; `kept` is what `ending` gave of the act before it."""
-    async with laptop(timings=TIMINGS, kept=kept) as box:
+async def opening(act: Act, kept: Kept | None) -> AsyncIterator[Laptop]:
+    """A world as it is when `act` begins; `kept` may be of another loop, whose time goes on here."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    if kept is not None:
+        loop.jump(max(0.0, kept.at - loop.time()))
+    async with laptop(timings=TIMINGS, kept=kept.world if kept else None) as box:
         await at_rest(box.world)
         for deed in act.by_hand:
             await deed(box)
@@ -358,10 +372,10 @@ async def opening(act: Act, kept: bytes | None) -> AsyncIterator[Laptop]:
         yield box
 
 
-def ending(box: Laptop) -> bytes:
-    """All of a world, to begin the next act with."""
+def ending(box: Laptop) -> Kept:
+    """What there is when an act ends."""
     box.world.save()
-    return box.database.serialize()
+    return Kept(box.database.serialize(), asyncio.get_running_loop().time())
 
 
 TIMINGS = Timings()

@@ -1,16 +1,16 @@
 """Broken off at any call, in any way: a new process starts from documents and world, and ends as wanted."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from enum import Enum
 from typing import Any
 
 import httpx
 import pytest
 
-from tests import matrix_report, scenario
+from tests import matrix_report, scenario, virtual_time
 from tests.localfly.inprocess import Laptop, Wireless
-from tests.scenario import ACTS, Act
+from tests.scenario import ACTS, Act, Kept
 
 BEHIND_S = (0.0, 0.01, 0.1, 0.3, 0.5, 1.0, 2.0, 5.0)
 
@@ -69,13 +69,19 @@ async def live_and_die(act: Act, wire: Wire, approved: frozenset[str]) -> None:
             raise
 
 
+@pytest.fixture(scope="module")
+def beginnings() -> Mapping[str, Kept | None]:
+    """Each act's world, made once."""
+    return virtual_time.run(scenario.beginnings(ACTS))
+
+
 @pytest.mark.parametrize("when", When, ids=lambda when: when.value)
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name)
 async def test_broken_off_at_any_call_it_ends_as_wanted(
-    act: Act, when: When, pytestconfig: pytest.Config
+    act: Act, when: When, beginnings: Mapping[str, Kept | None], record_property: matrix_report.Record
 ) -> None:
     """No duplicate, no orphan, no lost volume."""
-    kept = await scenario.world_before(act, ACTS)
+    kept = beginnings[act.name]
     async with scenario.opening(act, kept) as box:
         whole = Wire(box)
         before = scenario.holdings(act, box.world)
@@ -93,13 +99,15 @@ async def test_broken_off_at_any_call_it_ends_as_wanted(
             wrongs = scenario.wrongs(act, box.world, before) + scenario.in_vain(box.world, before)
             found += [f"call {nth} ({wire.calls[nth - 1]}): {wrong}" for wrong in wrongs]
     assert found == []
-    matrix_report.count(pytestconfig, f"crashes, {when.value}", len(whole.calls))
+    matrix_report.count(record_property, f"crashes, {when.value}", len(whole.calls))
 
 
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name)
-async def test_two_at_once_from_the_start_end_as_wanted(act: Act, pytestconfig: pytest.Config) -> None:
+async def test_two_at_once_from_the_start_end_as_wanted(
+    act: Act, beginnings: Mapping[str, Kept | None], record_property: matrix_report.Record
+) -> None:
     """Whichever of them is ahead by however little: names, versions and leases decide."""
-    kept = await scenario.world_before(act, ACTS)
+    kept = beginnings[act.name]
     found = []
     for behind_s in BEHIND_S:
         async with scenario.opening(act, kept) as box:
@@ -113,7 +121,7 @@ async def test_two_at_once_from_the_start_end_as_wanted(act: Act, pytestconfig: 
             wrongs = scenario.wrongs(act, box.world, before)
             found += [f"{behind_s} s behind: {wrong}" for wrong in wrongs]
     assert found == []
-    matrix_report.count(pytestconfig, "races of two", len(BEHIND_S))
+    matrix_report.count(record_property, "races of two", len(BEHIND_S))
 
 
 async def _later(seconds: float, life: Coroutine[Any, Any, object]) -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from localfly.faults import Fault
 from localfly.mishap import LOST, MISHAPS
-from tests import matrix_report, scenario
+from tests import matrix_report, scenario, virtual_time
 from tests.localfly.inprocess import Laptop, Wireless
-from tests.scenario import ACTS_OF_ONE, Act, Told
+from tests.scenario import ACTS_OF_ONE, Act, Kept, Told
 
 ANSWERS = (*MISHAPS, LOST)
 STAYS_S = 1200.0  # how long an error that stays is watched
@@ -22,7 +22,7 @@ CALLS_A_MINUTE = 60  # of one user in trouble, at most: waiting for something as
 
 LOOK_AGAIN = frozenset({"Unavailable", "AnswerLost"})  # a read that failed; a write with unknown effect
 NO_ROOM = frozenset({"NoCapacity"})
-NOT_NOW = frozenset({"NotNow"})
+NOT_NOW = frozenset({"NotNow", "NotSettled"})  # NotSettled: told to go, and still there
 # NameTaken: the app is not found, and its name is not free. NotSettled: it is not found, and is still there.
 ABSENT = frozenset({"NotFound", "NameTaken", "NotSettled"})
 STALE = frozenset({"Refused", "ConcurrentUpdate"})  # ConcurrentUpdate: of a write that named a version
@@ -73,7 +73,7 @@ class Listening(Wireless):
         return await super().handle_async_request(request)
 
 
-async def calls(act: Act, kept: bytes | None) -> list[str]:
+async def calls(act: Act, kept: Kept | None) -> list[str]:
     """What an act asks of Fly when nothing goes wrong, each operation once, in order."""
     async with scenario.opening(act, kept) as box:
         line = Listening(box)
@@ -81,21 +81,32 @@ async def calls(act: Act, kept: bytes | None) -> list[str]:
     return list(dict.fromkeys(line.calls))
 
 
-async def sites() -> list[tuple[Act, bytes | None, str]]:
+Place = tuple[Act, Kept | None, str]  # an act, the world that it begins in, and a call in it
+
+
+async def sites() -> list[Place]:
     """Each act with each call that changes something in it, and each kind of reading in its first act."""
-    found: list[tuple[Act, bytes | None, str]] = []
+    found: list[Place] = []
+    beginnings = await scenario.beginnings(ACTS_OF_ONE)
     for act in ACTS_OF_ONE:
-        kept = await scenario.world_before(act, ACTS_OF_ONE)
+        kept = beginnings[act.name]
         read = {call for _, _, call in found if call.startswith("GET")}
         found += [(act, kept, call) for call in await calls(act, kept) if call not in read]
     return found
 
 
+@pytest.fixture(scope="module")
+def places() -> list[Place]:
+    """The sites, found once."""
+    return virtual_time.run(sites())
+
+
 @pytest.mark.parametrize("answer", ANSWERS)
-async def test_an_error_that_passes_is_got_over(answer: str, pytestconfig: pytest.Config) -> None:
+async def test_an_error_that_passes_is_got_over(
+    answer: str, places: list[Place], record_property: matrix_report.Record
+) -> None:
     """Whichever call it strikes, once: in the end all is as wanted."""
     found = []
-    places = await sites()
     for act, kept, call in places:
         async with scenario.opening(act, kept) as box:
             before = scenario.holdings(act, box.world)
@@ -105,21 +116,20 @@ async def test_an_error_that_passes_is_got_over(answer: str, pytestconfig: pytes
             wrongs = scenario.wrongs(act, box.world, before)
             found += [f"{act.name}, {call}: {wrong}" for wrong in wrongs]
     assert found == []
-    matrix_report.count(pytestconfig, "errors that pass", len(places))
+    matrix_report.count(record_property, "errors that pass", len(places))
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
 async def test_an_error_that_stays_is_told_and_destroys_nothing(
-    answer: str, pytestconfig: pytest.Config
+    answer: str, places: list[Place], record_property: matrix_report.Record
 ) -> None:
     """It is either harmless, or a condition with a reason that fits; calls stay few, and no data is lost."""
     found = []
-    places = await sites()
     for act, kept, call in places:
         async with scenario.opening(act, kept) as box:
             found += [f"{act.name}, {call}: {what}" for what in await stays(act, box, answer, call)]
     assert found == []
-    matrix_report.count(pytestconfig, "errors that stay", len(places))
+    matrix_report.count(record_property, "errors that stay", len(places))
 
 
 async def stays(act: Act, box: Laptop, answer: str, call: str) -> list[str]:

@@ -5,7 +5,7 @@ import pytest
 from tests.clients import report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line, after everything else."""
-    if said := report.line(config):
+    if said := report.line(terminalreporter.getreports("passed")):
         terminalreporter.write_line(said)

@@ -1,20 +1,26 @@
-"""Which independent clients ran and how much of the API each drove, for the line at the end of a test run."""
+"""Which independent clients ran and how much of the API each drove, for the line at the end of a test run.
+
+Tests record it as a property of their report, which also comes from a worker process.
+"""
+
+from collections.abc import Callable, Iterable
 
 import pytest
 
-RAN = pytest.StashKey[dict[str, str]]()
+DROVE = "what an independent client drove"
+Record = Callable[[str, object], None]  # the fixture `record_property`
 
 
-def note(config: pytest.Config, client: str, said: str) -> None:
+def note(record: Record, client: str, said: str) -> None:
     """Keep what the closing line says about one client."""
-    config.stash.setdefault(RAN, {})[client] = said
+    record(DROVE, [client, said])
 
 
-def line(config: pytest.Config) -> str | None:
+def line(reports: Iterable[pytest.TestReport]) -> str | None:
     """The closing line; none when no client was meant to run."""
-    said = config.stash.get(RAN, {})
+    noted = [value for report in reports for name, value in report.user_properties if name == DROVE]
+    said = dict(sorted(each for each in noted if isinstance(each, list)))
     if not said:
         return None
-    if "fly-go" not in said:
-        said = {**said, "fly-go": "fly-go not run (no Go 1.24 or newer here)"}
+    said.setdefault("fly-go", "fly-go not run (no Go 1.24 or newer here)")
     return "clients: " + ", ".join(said.values())

@@ -90,7 +90,7 @@ def route_of(method: str, path: str) -> tuple[str, str] | None:
 @pytest.mark.wire
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 async def test_an_independent_client_drives_all_that_it_offers_and_localfly_imitates(
-    client: installed.Client, pytestconfig: pytest.Config
+    client: installed.Client, record_property: report.Record
 ) -> None:
     """Its script checks every result; only what localfly refuses by name is left out."""
     got = await drive(client)
@@ -107,4 +107,6 @@ async def test_an_independent_client_drives_all_that_it_offers_and_localfly_imit
             route = route_of(operation["method"], path)
             assert (name in got.driven) == (route is not None), name
             assert route is None or route in reached, name
-    report.note(pytestconfig, client.name, f"{client.name} {client.version} ({len(got.driven)} operations)")
+    report.note(
+        record_property, client.name, f"{client.name} {client.version} ({len(got.driven)} operations)"
+    )

@@ -74,7 +74,7 @@ class Assassin:
 @pytest.mark.wire
 @pytest.mark.parametrize("deaths", lives(), ids=lambda deaths: ", ".join(map(str, deaths)))
 async def test_killed_again_and_again_it_ends_with_exactly_what_is_wanted(
-    deaths: list[Death], tmp_path: Path, pytestconfig: pytest.Config
+    deaths: list[Death], tmp_path: Path, record_property: matrix_report.Record
 ) -> None:
     """Six users are made, updated, given room and a second machine, and no `kill -9` shows in the end."""
     specs = tmp_path / "specs"
@@ -92,7 +92,7 @@ async def test_killed_again_and_again_it_ends_with_exactly_what_is_wanted(
         wanted.write_text(documents(is_changed=True), "utf-8")
         await one_life(fly, assassin, None, tmp_path)
         assert wrongs(fly.world) == []
-    matrix_report.count(pytestconfig, "kills -9", died)
+    matrix_report.count(record_property, "kills -9", died)
 
 
 async def one_life(fly: Hosted, assassin: Assassin, death: Death | None, place: Path) -> bool:
