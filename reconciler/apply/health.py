@@ -44,7 +44,7 @@ async def wait(fly: FlyClient, action: Changing, found: Machine, *, is_watched: 
             raise _failing(action, found)
         await asyncio.sleep(LOOK_EVERY_S)
         found = await fly.get_machine(action.app_name, found.id)
-    if found.instance_id == version:
+    if found.instance_id == version and not isinstance(action, MarkMachine):  # there it may be long ago
         _check_is_up(action, found)
     return found
 
