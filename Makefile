@@ -1,5 +1,8 @@
 # make demo and make test work from nothing but Python 3.11 or newer and make.
 PYTHON ?= python3
+# One worker a core. As many as one likes: make test WORKERS=4; WORKERS=0 is a single process.
+WORKERS ?= auto
+SPREAD = --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -9,10 +12,10 @@ demo: $(VENV)/installed
 	@$(BIN)/python specs/demo.py
 
 test: $(VENV)/installed
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(SPREAD)
 
 crash-matrix: $(VENV)/installed
-	@KILL_AT=every $(BIN)/python -m pytest tests/test_crash_matrix.py tests/journeys/test_killed.py
+	@KILL_AT=every $(BIN)/python -m pytest $(SPREAD) tests/test_crash_matrix.py tests/journeys/test_killed.py
 
 format: $(VENV)/installed
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
