@@ -24,9 +24,10 @@ _NOTHING = "(none)"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Both sorted by field."""
+    """All sorted by field."""
 
     changes: tuple[str, ...] = ()  # one line a field
+    backwards: tuple[str, ...] = ()  # the same the other way: how what is wanted became what is there
     unknown: tuple[str, ...] = ()  # fields that are there and mean nothing to us
 
 
@@ -35,7 +36,7 @@ class _Finding(Enum):
     UNKNOWN = auto()
 
 
-_Findings = Iterator[tuple[_Finding, str]]
+_Findings = Iterator[tuple[_Finding, str, str]]  # the text, and the same read backwards
 
 
 def compare(desired: Mapping[str, Json], found: Mapping[str, Json]) -> Difference:
@@ -48,8 +49,9 @@ def compare(desired: Mapping[str, Json], found: Mapping[str, Json]) -> Differenc
         there["mounts"] = _without_echo(wanted.get("mounts", []), there["mounts"])
     findings = tuple(_compare_maps("", "", wanted, there))
     return Difference(
-        changes=tuple(text for finding, text in findings if finding is _Finding.CHANGE),
-        unknown=tuple(text for finding, text in findings if finding is _Finding.UNKNOWN),
+        changes=tuple(text for finding, text, _ in findings if finding is _Finding.CHANGE),
+        backwards=tuple(text for finding, _, text in findings if finding is _Finding.CHANGE),
+        unknown=tuple(text for finding, text, _ in findings if finding is _Finding.UNKNOWN),
     )
 
 
@@ -76,7 +78,7 @@ def _compare_maps(place: str, path: str, wanted: Mapping[str, Json], there: Mapp
     for key in sorted({*wanted, *there}):
         here = f"{path}.{printable(key)}" if path else printable(key)
         if key not in wanted and not is_known(place, key):
-            yield _Finding.UNKNOWN, here
+            yield _Finding.UNKNOWN, here, here
         else:
             yield from _compare_values(below(place, key), here, wanted.get(key), there.get(key))
 
@@ -88,11 +90,13 @@ def _compare_values(place: str, path: str, wanted: Json, there: Json) -> _Findin
         for index, (ours, theirs) in enumerate(zip_longest(wanted or [], there or [])):
             here = f"{path}[{index}]"
             if ours is None or theirs is None:
-                yield _Finding.CHANGE, f"{here}: {'removed' if ours is None else 'added'}"
+                forth, back = ("removed", "added") if ours is None else ("added", "removed")
+                yield _Finding.CHANGE, f"{here}: {forth}", f"{here}: {back}"
             else:
                 yield from _compare_maps(f"{place}[]", here, ours, theirs)
     elif wanted != there or isinstance(wanted, bool) is not isinstance(there, bool):  # True == 1 in Python
-        yield _Finding.CHANGE, f"{path}: {_change(path, wanted, there)}"
+        forth, back = _change(path, wanted, there), _change(path, there, wanted)
+        yield _Finding.CHANGE, f"{path}: {forth}", f"{path}: {back}"
 
 
 def _both(kind: type, wanted: Json, there: Json) -> bool:
@@ -122,7 +126,7 @@ def _shown(value: Json) -> str:
 
 
 def _has_only_news(place: str, part: Mapping[str, Json]) -> bool:
-    findings = {finding for finding, _ in _compare_maps(place, "", {}, normalise_part(place, part))}
+    findings = {finding for finding, *_ in _compare_maps(place, "", {}, normalise_part(place, part))}
     return findings == {_Finding.UNKNOWN}
 
 

@@ -140,7 +140,7 @@ def _by_hand(machine: DesiredMachine, found: ObservedMachine, difference: Differ
     made_from = mark.made_from(found)
     if made_from is not None and made_from != machine.spec_hash:
         return ()  # the document changed
-    return tuple(f"{machine.slot}: {line}" for line in difference.changes)
+    return tuple(f"{machine.slot}: {line}" for line in difference.backwards)
 
 
 def _secret_changes(desired: DesiredApp, proof: mark.Attested) -> tuple[str, ...]:

@@ -206,7 +206,7 @@ def test_what_was_changed_by_hand_is_put_back() -> None:
     )
     plan = plan_app(desired, app(machine))
     assert kinds(plan) == ["set-secrets", "update-machine"]
-    assert plan.changed_by_hand == ("web-0: image: registry/evil:1 → registry/studio:1",)
+    assert plan.changed_by_hand == ("web-0: image: registry/studio:1 → registry/evil:1",)
 
 
 def test_with_drift_warn_what_was_changed_by_hand_is_told_and_left() -> None:
