@@ -29,6 +29,7 @@ from reconciler.source import Source
 from reconciler.survey import Survey, survey
 from reconciler.witness import Witness
 from router.table import Entry, Table
+from tests.localfly.asgi import Straight
 from tests.localfly.inprocess import TOKEN, Laptop, laptop
 from tests.virtual_time import VirtualTimeLoop
 
@@ -98,7 +99,7 @@ class Line(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, api: Any) -> None:
-        self._inner = httpx.ASGITransport(app=api)
+        self._inner = Straight(api)
         self.is_cut = False
         self.refuse: Callable[[httpx.Request], httpx.Response | None] = lambda _request: None
         self.distort: Callable[[httpx.Request, httpx.Response, Any], Any] = lambda _q, _a, body: body

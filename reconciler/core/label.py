@@ -50,6 +50,15 @@ def paused_until(secret_names: Iterable[str]) -> float | None:
     return max((until for until, _ in _pauses(secret_names)), default=None)
 
 
+def unreadable_pauses(secret_names: Iterable[str]) -> tuple[str, ...]:
+    """Labels that mean a pause and name no moment: somebody wanted nothing to change; sorted."""
+    return tuple(
+        sorted(
+            each for each in secret_names if each.startswith(_PAUSED) and not _PAUSED_UNTIL.fullmatch(each)
+        )
+    )
+
+
 def expired(secret_names: Iterable[str], *, now: float) -> frozenset[str]:
     """The labels of pauses that are over."""
     return frozenset(name for until, name in _pauses(secret_names) if until <= now)

@@ -134,7 +134,9 @@ def _whole(desired: DesiredApp, observed: ObservedApp, terms: Terms) -> AppPlan:
 
 
 def _pause(desired: DesiredApp, observed: ObservedApp, now: float) -> Hold | None:
-    """The document's pause or the live app's, whichever lasts longer."""
+    """The document's pause or the live app's, whichever lasts longer; one without an end lasts for ever."""
+    for name in label.unreadable_pauses(observed.secret_names):
+        return Hold("", "Paused", f"its label {printable(name)} names no moment in unix seconds: unset it")
     by_document = desired.paused_until or 0.0
     by_label = label.paused_until(observed.secret_names) or 0.0
     until = max(by_document, by_label)

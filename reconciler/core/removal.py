@@ -147,6 +147,9 @@ def _forbidden(removal: Removal, observed: ObservedApp, now: float) -> Iterable[
             "Protected",
             f"app {removal.app_name} is protected; first apply its document again with protect: false",
         )
+    for name in label.unreadable_pauses(observed.secret_names):
+        why = f"its label {printable(name)} names no moment in unix seconds: unset it"
+        yield Hold("", "Paused", f"app {removal.app_name} is paused: {why}")
     by_label = label.paused_until(observed.secret_names)
     if by_label is not None and by_label > now:
         yield Hold("", "Paused", f"app {removal.app_name} is paused until {moment.shown(by_label)}")

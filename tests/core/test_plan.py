@@ -198,6 +198,14 @@ def test_values_not_known_here_leave_a_secret_that_is_set_alone() -> None:
 # --- changes
 
 
+def test_a_pause_that_names_no_moment_lasts_until_somebody_takes_it_off() -> None:
+    """Whoever set the label wanted nothing to change, so it is not passed over for its spelling."""
+    desired = alice(slot())
+    labels = frozenset({LABEL, "RECONCILER_PAUSED_UNTIL_SOON"})
+    plan = plan_app(desired, app(secret_names=labels))
+    assert (plan.actions, reasons(plan)) == ((), ["Paused"])
+
+
 def test_what_was_changed_by_hand_is_put_back() -> None:
     desired = alice(slot())
     machine = found(desired, desired.machines[0], config={"image": "registry/evil:1"}, version="v2")

@@ -110,6 +110,11 @@ MISSING: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"machines": (), "volumes": (), "secret_names": frozenset({label.PROTECTED})},
     ),
     "it is paused": ("Paused", {}, {"secret_names": frozenset({LABEL, label.paused(NOW + 1)})}),
+    "a pause of it names no moment": (
+        "Paused",
+        {},
+        {"secret_names": frozenset({LABEL, "RECONCILER_PAUSED_UNTIL_SOON"})},
+    ),
     "the whole fleet is paused": ("Paused", {"paused_until": NOW + 1, "pause_reason": "a migration"}, {}),
     "a host does not answer": (
         "HostUnreachable",

@@ -3,13 +3,13 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, cast
 
 import httpx
 
 from localfly.passage import Timings
 from reconciler.fly.client import FlyClient
 from reconciler.fly.pace import Pace
+from tests.localfly.asgi import Straight
 from tests.localfly.inprocess import TOKEN, Laptop, laptop
 
 BASE = "http://fly.test:4280"
@@ -75,7 +75,7 @@ async def flying(
 
 def client_of(box: Laptop, *, fault: Fault | None = None, token: str = TOKEN) -> FlyClient:
     """One more client of that localfly, as a process that was started again would have."""
-    transport: httpx.AsyncBaseTransport = httpx.ASGITransport(app=cast("Any", box.api))
+    transport: httpx.AsyncBaseTransport = Straight(box.api)
     if fault is not None:
         transport = Faults(transport, fault)
     http = httpx.AsyncClient(transport=transport, base_url="http://localhost:4280")
