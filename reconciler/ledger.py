@@ -7,7 +7,7 @@ without it nothing is allowed that would not be anyway. Where the file is, and w
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.core.action import Class
@@ -45,10 +45,11 @@ class LedgerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A batch that waits for somebody's approval."""
+    """A batch that waits for somebody's approval, or was approved and is not done yet."""
 
     batch: Batch
     since: float
+    approved_until: float | None = None  # for how long all of it is approved
 
 
 class Ledger:
@@ -111,10 +112,19 @@ class Ledger:
                 "SELECT batch, reason, because, since FROM pending WHERE seen > ? ORDER BY since, batch",
                 (now - HOUR_S,),
             ).fetchall()
-            return tuple(
-                Pending(Batch(reason, because, _items(database, batch), batch), since)
+            held = [
+                (Batch(reason, because, _items(database, batch), batch), since)
                 for batch, reason, because, since in rows
+            ]
+            until = _approved(database, now)
+        return tuple(
+            Pending(
+                batch,
+                since,
+                min(until[item] for item in batch.items) if until.keys() >= {*batch.items} else None,
             )
+            for batch, since in held
+        )
 
     def approve(self, items: Iterable[Item], now: float) -> None:
         """Allow exactly these for an hour."""
@@ -177,15 +187,21 @@ def read(database: sqlite3.Connection, now: float) -> Record:
     buckets: Mapping[Kind, Bucket] = {
         Kind(kind): Bucket(level, at) for kind, level, at in database.execute("SELECT * FROM bucket")
     }
-    approved = database.execute(
-        "SELECT user, app_name, klass, what FROM approved WHERE until > ? AND until <= ?", (now, now + HOUR_S)
-    )
     return Record(
         buckets=buckets,
         begun={kind: frozenset(users) for kind, users in begun.items()},
         unapproved=unapproved,
-        approved=frozenset(_item(row) for row in approved),
+        approved=frozenset(_approved(database, now)),
     )
+
+
+def _approved(database: sqlite3.Connection, now: float) -> dict[Item, float]:
+    """What is approved now, and until when."""
+    rows = database.execute(
+        "SELECT user, app_name, klass, what, until FROM approved WHERE until > ? AND until <= ?",
+        (now, now + HOUR_S),
+    )
+    return {_item(columns): until for *columns, until in rows}
 
 
 def _believe_the_clock(database: sqlite3.Connection, now: float) -> None:
@@ -212,7 +228,7 @@ def _items(database: sqlite3.Connection, batch: str) -> tuple[Item, ...]:
     return tuple(sorted(_item(row) for row in rows))
 
 
-def _item(row: tuple[str, str, str, str]) -> Item:
+def _item(row: Sequence[str]) -> Item:
     user, app_name, klass, what = row
     return Item(user, app_name, Class(klass), what)
 

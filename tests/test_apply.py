@@ -446,6 +446,7 @@ async def test_a_version_that_fly_took_back_is_an_error() -> None:
         with pytest.raises(StepFailed) as caught:
             await do(client_of(box, fault=revert), wanting.update_machine(machine.id, old))
         assert (caught.value.reason, caught.value.is_transient) == ("Reverted", False)
+        assert str(caught.value).endswith("; its own log says why: mend its image or its document")
         assert machine.config["metadata"]["reconciler_spec"] == "hash-1"
 
 

@@ -55,6 +55,19 @@ def test_a_batch_is_approved_while_the_reconciler_works_and_shown_before(
         assert ledger.record(time.time()).approved == set(HELD.items)
 
 
+def test_an_approved_batch_is_listed_as_approved_with_what_is_left_of_its_hour(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Approved ten minutes ago, it does not look as if it still waited for somebody."""
+    with state_folder.beside(state, None, time.time()) as ledger:
+        ledger.approve(HELD.items[:1], time.time() - 605)
+        assert "for 2 min)" in run(capsys, "approve", "--state", state)[1]
+        ledger.approve(HELD.items[1:], time.time())
+    code, out, _ = run(capsys, "approve", "--state", state)
+    assert code == 0
+    assert out == f"{HELD.id}  2 creates over the budget of 1 an hour  (2 user apps, approved, 49 min left)\n"
+
+
 def test_an_unknown_batch_is_one_line_with_the_known_ones(
     state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

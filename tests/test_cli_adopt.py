@@ -87,7 +87,10 @@ async def test_nothing_that_exists_is_overwritten_and_every_refusal_is_one_line(
     async with by_hand("shop-one") as (fly, _):
         env = at(fly)
         no_org = await reconciler("adopt", "--write", specs, env=env)
-        assert no_org.err.startswith("reconciler: adopt: --org is needed")
+        assert no_org.err == (
+            f"reconciler: adopt: --org is needed, or FLY_ORG: {specs} has no Fleet document yet, "
+            "and --write reads no other folder\n"
+        )
         assert not specs.exists()
         await reconciler("adopt", "--org", "acme", "--write", specs, env=env)
         other = await reconciler("adopt", "--org", "rivals", "--write", specs, env=env)

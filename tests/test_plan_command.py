@@ -125,7 +125,12 @@ async def test_a_saved_plan_that_cannot_be_used_is_one_line(specs: Path, tmp_pat
         assert (none.code, none.err.count("\n")) == (Exit.ERROR, 1)
         await reconciler("plan", specs, "--out", file, *QUICK, env=env)
         moved = moved_to(specs, tmp_path / "elsewhere")
-        assert (await reconciler("apply", file, *QUICK, env=env)).code == Exit.ERROR
+        lost = await reconciler("apply", file, *QUICK, env=env)
+        assert (lost.code, lost.err) == (
+            Exit.ERROR,
+            f"reconciler: {file}: its documents were at {specs}, and nothing is there, seen from here; "
+            "say where they are now: --documents SPECS\n",
+        )
         file.write_bytes(file.read_bytes()[:-9])
         damaged = await reconciler("apply", file, "--documents", moved, *QUICK, env=env)
         assert damaged.code == Exit.ERROR

@@ -184,7 +184,8 @@ def _check_outcome(action: CreateMachine | UpdateMachine, version: str, found: M
         raise StepFailed(
             "Reverted",
             f"machine {found.name} ({found.id}) of {action.app_name} did not stay at its new version: it has "
-            f"{found.instance_id}, not {version}; Fly goes back when a new version cannot be brought up",
+            f"{found.instance_id}, not {version}; Fly goes back when a new version cannot be brought up; "
+            "its own log says why: mend its image or its document",
             is_transient=False,
             machine_id=found.id,
         )

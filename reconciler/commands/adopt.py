@@ -40,7 +40,9 @@ def adopt_apps(
     ] = None,
     org: Annotated[
         str | None,
-        typer.Option(metavar="SLUG", help="With --write: whose apps; else the Fleet's.", show_default=False),
+        typer.Option(
+            metavar="SLUG", help="With --write: whose apps; else the Fleet in DIR says.", show_default=False
+        ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every document whose app is not ours yet.")] = False,
 ) -> int:

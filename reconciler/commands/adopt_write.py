@@ -37,7 +37,7 @@ def write(
     is_new = specs.fleet is None
     if is_new:
         _check_is_empty(folder)
-        specs = Specs(fleet=FleetDoc("fleet", _new_fleet(org or given.environment.org)))
+        specs = Specs(fleet=FleetDoc("fleet", _new_fleet(org or given.environment.org, folder)))
     fleet = specs.fleet.spec if specs.fleet else None
     if fleet is None or org not in (None, fleet.org):
         raise ConfigError(
@@ -78,9 +78,12 @@ def _check_is_empty(folder: Path) -> None:
         )
 
 
-def _new_fleet(org: str | None) -> FleetSpec:
+def _new_fleet(org: str | None, folder: Path) -> FleetSpec:
     if org is None:
-        raise ConfigError("adopt: --org is needed, or FLY_ORG, since there is no Fleet document yet")
+        raise ConfigError(
+            f"adopt: --org is needed, or FLY_ORG: {folder} has no Fleet document yet, "
+            "and --write reads no other folder"
+        )
     try:
         TypeAdapter(Name).validate_python(org)
     except ValidationError as error:

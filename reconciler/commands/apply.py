@@ -48,7 +48,7 @@ def apply(
     """Make Fly as the documents say, once; asks first. Or do what a saved plan says, and nothing else."""
     saved = _saved(context.obj, options, documents)
     if saved is not None:
-        options = replace(options, specs=documents or Path(saved.source))
+        options = replace(options, specs=documents or _where(saved, options.specs))
     session = open_session(context, options)
     session.require_root_key()
     if saved is None and not yes and not terminal.on_terminal():
@@ -75,6 +75,17 @@ def _saved(given: Given, options: Options, documents: Path | None) -> SavedPlan 
     if documents is not None:
         raise ConfigError(f"--documents goes with a saved plan, and {options.specs} is none")
     return None
+
+
+def _where(saved: SavedPlan, file: Path) -> Path:
+    """Where its documents were, which may be relative to another folder. Raises ConfigError."""
+    source = Path(saved.source)
+    if not source.exists():
+        raise ConfigError(
+            f"{file}: its documents were at {source}, and nothing is there, seen from here; "
+            "say where they are now: --documents SPECS"
+        )
+    return source
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,9 +57,15 @@ def _listed(pending: tuple[Pending, ...], now: float) -> Iterator[Text]:
     if not pending:
         yield Text("nothing is held for approval")
     for each in pending:
-        minutes = max(0, int((now - each.since) / MINUTE_S))
         users = count(len({item.user for item in each.batch.items}), "user app")
-        yield Text(f"{each.batch.id}  {each.batch.because}  ({users}, for {minutes} min)")
+        yield Text(f"{each.batch.id}  {each.batch.because}  ({users}, {_standing(each, now)})")
+
+
+def _standing(each: Pending, now: float) -> str:
+    """For how long it waits; or, once it is approved, how long it may still begin."""
+    if each.approved_until is not None:
+        return f"approved, {int((each.approved_until - now) / MINUTE_S)} min left"
+    return f"for {max(0, int((now - each.since) / MINUTE_S))} min"
 
 
 def _told(wanted: Pending) -> Iterator[Text]:
