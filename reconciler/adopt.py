@@ -75,7 +75,8 @@ async def adopt(fly: FlyClient, desired: DesiredApp, *, describe: str) -> Adopte
         return Adopted(refused=adoption.refused)
     values = {desired.owner_label: SecretText(desired.name)}
     for actions in (adoption.marks, adoption.label):
-        await apply(actions, fly=fly, values=values, describe=describe)
+        # Whatever the machines do, they did before they were ours.
+        await apply(actions, fly=fly, values=values, describe=describe, is_judging=False)
     after = await observe_app(
         fly,
         org=desired.org,

@@ -35,6 +35,7 @@ class Bench:
     describe: str  # `{installation}/{process}`, written on leases
     awaited: frozenset[str] = frozenset()
     is_unproven: Callable[[Action], bool] = lambda _action: False
+    is_judging: bool = True  # a version is verified only if it serves; False: as it is, whatever it does
     is_new_app: bool = False
     volumes: dict[str, Volume] = field(default_factory=dict)  # made by this plan, by name
     secrets_version: int | None = None

@@ -13,7 +13,7 @@ from reconciler.core.action import CreateMachine, MarkMachine, UpdateMachine
 from reconciler.core.outcome import StepFailed
 from reconciler.core.scalar import seconds
 from reconciler.fly.client import FlyClient
-from reconciler.fly.models import Check, Machine
+from reconciler.fly.models import Check, Machine, MachineEvent
 
 Json = Any
 Changing = CreateMachine | UpdateMachine | MarkMachine
@@ -23,48 +23,82 @@ LOOK_EVERY_S = 2.0
 CHECK_EVERY_S = 15.0  # interval of a check that names none
 AT_LEAST_S, AT_MOST_S = 30.0, 300.0  # for checks to pass, besides their grace period
 CRASHES = 2  # in one version, and nobody waits to see a third
+RECENT_S = 600.0  # a version that was launched long ago may have crashed and been well ever since
+COMING_UP = frozenset({"starting", "restarting"})
 INJECTED = "bg_deployments_compat"  # checks that Fly adds and nobody asked for
 
 
-async def wait(fly: FlyClient, action: Changing, found: Machine, *, is_watched: bool = True) -> Machine:
+async def judge(fly: FlyClient, action: MarkMachine, found: Machine) -> None:
+    """Return once a machine that was launched some time ago serves, or sleeps; raises as `wait` does.
+
+    Only what it did lately counts, and one that has crashed lately must stay up for a while.
+    """
+    since_ms = (fly.now() - RECENT_S) * 1000
+    await wait(fly, action, found, is_watched=bool(_crashes(found, since_ms)), since_ms=since_ms)
+
+
+async def wait(
+    fly: FlyClient, action: Changing, found: Machine, *, is_watched: bool = True, since_ms: float = 0.0
+) -> Machine:
     """The machine as it is once it serves, or sleeps; at once when no check is asked for and none watches.
 
-    `is_watched`: others are changed next if it does well, so it must stay up for ten seconds. Raises
-    `StepFailed`: Crashing, ChecksFailing. One that ends between two looks sleeps, or has crashed.
+    `is_watched`: others are changed next if it does well, so it must stay up for ten seconds. `since_ms`:
+    unix milliseconds, crashes before do not count. Raises `StepFailed`: Crashing, ChecksFailing, NotRunning.
+    One that ends between two looks sleeps, or has crashed.
     """
     up_at = now() + (UP_FOR_S if is_watched else 0.0)
     passing_at = now() + _patience_s(found.config or {})
     version = found.instance_id
-    while found.state == "started" and found.instance_id == version:
-        _check_is_up(action, found)
-        is_passing = _passes(found)
-        if is_passing and now() >= up_at:
+    while found.state in {"started", *COMING_UP} and found.instance_id == version:
+        _check_is_up(action, found, since_ms)
+        is_serving = found.state == "started" and _passes(found)
+        if is_serving and now() >= up_at:
             break
-        if not is_passing and now() >= passing_at:
+        if not is_serving and now() >= passing_at:
             raise _failing(action, found)
         await asyncio.sleep(LOOK_EVERY_S)
         found = await fly.get_machine(action.app_name, found.id)
-    if found.instance_id == version and not isinstance(action, MarkMachine):  # there it may be long ago
-        _check_is_up(action, found)
+    if found.instance_id == version:
+        _check_is_up(action, found, since_ms)
     return found
 
 
-def _check_is_up(action: Changing, found: Machine) -> None:
-    crashes = [event for event in found.events if event.is_crash]
-    count = max((len(crashes), *(event.restart_count for event in crashes)))
+def _check_is_up(action: Changing, found: Machine, since_ms: float) -> None:
+    crashes = _crashes(found, since_ms)
+    count = len(crashes)
+    if not since_ms:
+        count = max((count, *(event.restart_count for event in crashes)))
     if count < CRASHES:
         return
     code = crashes[0].exit_code
+    when = f"within {RECENT_S / 60:.0f} minutes" if since_ms else "since the change"
     raise StepFailed(
         "Crashing",
-        f"machine {found.name} ({found.id}) of {action.app_name} ended {count} times since the change, last "
+        f"machine {found.name} ({found.id}) of {action.app_name} ended {count} times {when}, last "
         f"with exit code {code}; its own log says more",
         is_transient=True,
         machine_id=found.id,
     )
 
 
+def _crashes(found: Machine, since_ms: float) -> list[MachineEvent]:
+    """Of its present version, newest first."""
+    return [
+        event
+        for event in found.events
+        if event.is_crash and event.timestamp >= since_ms and event.instance_id in ("", found.instance_id)
+    ]
+
+
 def _failing(action: Changing, found: Machine) -> StepFailed:
+    if found.state != "started":
+        return StepFailed(
+            "NotRunning",
+            f"machine {found.name} ({found.id}) of {action.app_name} is still {found.state}; "
+            "its own log says more",
+            is_transient=True,
+            machine_id=found.id,
+        )
     bad = [
         f"{check.name} is {check.status}: {check.output}" for check in _results(found) if not _is_ok(check)
     ]
@@ -107,7 +141,7 @@ def _patience_s(config: Mapping[str, Json]) -> float:
             + min(max(2 * _s(check, "interval", CHECK_EVERY_S), AT_LEAST_S), AT_MOST_S)
             for check in _checks(config)
         ),
-        default=0.0,
+        default=AT_LEAST_S,  # to come up, where that is all there is to wait for
     )
 
 

@@ -15,11 +15,13 @@ Json = Any
 async def mark(bench: Bench, action: MarkMachine) -> None:
     """As planned, or `ConcurrentUpdate` when the machine has another version by now.
 
-    Where other machines are to be changed next, only on one that serves.
+    A version is verified only once it serves, or sleeps: an earlier try may have left it because it did not.
+    Other marks say nothing of that, so a check that fails for long holds no machine that was verified.
     """
-    if action.key in bench.awaited:
+    if bench.is_judging and action.metadata.get(marks.VERSION):
         found = await bench.fly.get_machine(action.app_name, action.machine_id)
-        await health.wait(bench.fly, action, found, is_watched=False)
+        if found.instance_id == action.expected_version:
+            await health.judge(bench.fly, action, found)
     await bench.fly.patch_metadata(
         action.app_name, action.machine_id, action.metadata, machine_version=action.expected_version
     )

@@ -43,17 +43,19 @@ async def apply(
     describe: str,
     heard: Callable[[Action, Failure | None], None] = lambda _action, _failure: None,
     is_unproven: Callable[[Action], bool] = lambda _action: False,
+    is_judging: bool = True,
 ) -> None:
     """Do one app's `actions` as their `after` allows; after the first that fails nothing new is begun.
 
     The plan must come from a read made just before. `values`: every secret that a SetSecrets names;
     `describe`: `{installation}/{process}`, written on leases; `heard` is told how each action ended;
-    `is_unproven`: nobody did well with that change yet, so whoever gets it is watched first.
+    `is_unproven`: nobody did well with that change yet, so whoever gets it is watched first;
+    `is_judging`: a machine that is only marked must serve, too.
     Raises `FlyError` or `StepFailed`.
     """
     actions = order.looked_at_first(actions)
     awaited = frozenset(key for each in actions for key in each.after)
-    bench = Bench(fly, values, describe, awaited=awaited, is_unproven=is_unproven)
+    bench = Bench(fly, values, describe, awaited=awaited, is_unproven=is_unproven, is_judging=is_judging)
 
     async def do(action: Action) -> None:
         told = log.bind(app=action.app_name, action=action.kind)

@@ -7,7 +7,7 @@ Answers for the app's own order, and for each thing left out having its reason. 
 from collections.abc import Collection
 from dataclasses import replace
 
-from reconciler.core.action import Action, Class
+from reconciler.core.action import Action, Class, MarkMachine
 from reconciler.core.breaker import Breaker, change_key
 from reconciler.core.guard import PACED, Verdict
 from reconciler.core.hold import Hold
@@ -87,6 +87,8 @@ def _making_room_for(actions: tuple[Action, ...], gone: set[str]) -> set[str]:
 def _stalled(plan: AppPlan, breaker: Breaker) -> dict[str, Hold]:
     holds = {}
     for action in plan.actions if breaker.streaks else ():
+        if isinstance(action, MarkMachine):
+            continue  # a look harms nobody, holds the next change back, and has to see when all is well again
         streak = breaker.stalled(change_key(action), plan.name)
         if streak is not None:
             holds[action.key] = Hold(

@@ -40,6 +40,8 @@ class AppsPage(Answer):
 class MachineEvent(Answer):
     type: Text = ""
     status: Text = ""
+    timestamp: Count = 0  # unix milliseconds
+    instance_id: Text = ""  # not always given
     request: dict[str, Json] | None = None
 
     @property

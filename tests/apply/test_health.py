@@ -9,7 +9,7 @@ import pytest
 from localfly.faults import Fault
 from localfly.world import CheckResult, Machine
 from reconciler.apply import StepFailed, apply
-from reconciler.core.action import Action
+from reconciler.core.action import Action, MarkMachine
 from reconciler.fly.client import FlyClient
 from tests import wanting
 from tests.fly.wiring import client_of, flying
@@ -152,3 +152,96 @@ async def test_a_change_that_nobody_did_well_with_yet_is_watched_though_nobody_w
             )
         assert caught.value.reason == "Crashing"
         assert "reconciler_version" not in machine.config["metadata"]
+
+
+def verification(machine: Machine) -> MarkMachine:
+    """What the next reading plans when the config is right and only the mark of its version is missing."""
+    return MarkMachine(
+        app_name=APP,
+        because="x",
+        key="mark:web-0",
+        machine_id=machine.id,
+        slot="web-0",
+        expected_version=machine.instance_id,
+        metadata={"reconciler_version": machine.instance_id},
+    )
+
+
+async def test_a_version_whose_checks_fail_is_not_verified_by_the_next_reading_either() -> None:
+    """Its config is right, and it does not serve: the mark waits until it does; other marks are written."""
+    async with flying() as (fly, box):
+        await do(fly, wanting.create_app, wanting.create_machine())
+        machine = machine_of(box)
+        with pytest.raises(StepFailed, match="its checks do not pass"):
+            await do(fly, updated(machine, **CHECKED))
+        with pytest.raises(StepFailed, match="its checks do not pass: alive is critical") as caught:
+            await do(fly, verification(machine))
+        assert caught.value.reason == "ChecksFailing"
+        assert "reconciler_version" not in machine.config["metadata"]
+        await do(fly, replace(verification(machine), metadata={"reconciler_protect": "true"}))
+        assert machine.config["metadata"]["reconciler_protect"] == "true"
+        async with asyncio.TaskGroup() as group:
+            group.create_task(do(fly, verification(machine)))
+            group.create_task(passing_after(machine, 9.0))
+        assert machine.config["metadata"]["reconciler_version"] == machine.instance_id
+
+
+async def test_a_machine_that_crashes_is_not_verified_until_it_has_been_well_for_a_while() -> None:
+    """In whatever state of its circle it is met; crashes of long ago in the same version hold nothing."""
+    runtime = Crashes()
+    async with laptop(runtime=runtime) as box:
+        runtime.box = box
+        fly = client_of(box)
+        await do(fly, wanting.create_app, wanting.create_machine())
+        machine = machine_of(box)
+        with pytest.raises(StepFailed):
+            await apply(
+                [updated(machine)], fly=fly, values=VALUES, describe="acme1/test", is_unproven=lambda _: True
+            )
+        for _ in range(6):
+            with pytest.raises(StepFailed, match="last with exit code 3") as caught:
+                await do(fly, verification(machine))
+            assert caught.value.reason == "Crashing"
+            await asyncio.sleep(0.3)
+        assert "reconciler_version" not in machine.config["metadata"]
+        runtime.box = None  # whatever it was is mended
+        await asyncio.sleep(3600)
+        await box.client.post(f"/v1/apps/{APP}/machines/{machine.id}/start")
+        await asyncio.sleep(5)
+        assert sum(event.type == "exit" for event in machine.events) >= 2
+        begun = asyncio.get_running_loop().time()
+        await do(fly, verification(machine))
+        assert asyncio.get_running_loop().time() - begun < 5
+        assert machine.config["metadata"]["reconciler_version"] == machine.instance_id
+
+
+async def test_a_program_that_ends_soon_after_it_was_started_again_is_not_verified() -> None:
+    """With no restart policy nothing starts it but us: one crash before, and one while it is looked at."""
+    runtime = Crashes()
+    async with laptop(runtime=runtime) as box:
+        runtime.box = box
+        fly = client_of(box)
+        await do(fly, wanting.create_app, wanting.create_machine())
+        machine = machine_of(box)
+        await do(fly, updated(machine, restart={"policy": "no"}))
+        await asyncio.sleep(5)
+        assert machine.state == "stopped"
+        version = machine.config["metadata"].pop("reconciler_version")
+        start = replace(wanting.start_machine(machine.id), key="machine:web-0")
+        with pytest.raises(StepFailed) as caught:
+            await do(fly, start, replace(verification(machine), after=("machine:web-0",)))
+        assert caught.value.reason == "Crashing"
+        assert machine.instance_id == version
+        assert "reconciler_version" not in machine.config["metadata"]
+
+
+async def test_a_sleeping_machine_is_verified_asleep() -> None:
+    """Nobody is woken to be judged."""
+    async with flying() as (fly, box):
+        await do(fly, wanting.create_app, wanting.create_machine(skip_launch=True, must_run=False))
+        machine = machine_of(box)
+        await do(fly, replace(updated(machine, **CHECKED), skip_launch=True))
+        del machine.config["metadata"]["reconciler_version"]
+        await do(fly, verification(machine))
+        assert machine.state == "stopped"
+        assert machine.config["metadata"]["reconciler_version"] == machine.instance_id

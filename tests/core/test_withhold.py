@@ -173,3 +173,12 @@ def test_what_is_left_never_waits_for_what_was_left_out(
     assert not remaining & dropped
     independent = {key for key, after in graph if key not in dropped and not after & known}
     assert independent <= remaining
+
+
+def test_a_mark_is_tried_again_however_often_it_failed() -> None:
+    """It is a look that harms nobody: what waits for it must not go ahead, and one day all is well."""
+    breaker = Breaker()
+    for user in ("u1", "u2", "u3"):
+        breaker = failed(breaker, change_key(MARK), user=user, reason="Crashing", message="ended twice")
+    plan = AppPlan(name="u1", app_name="acme-u1", actions=(MARK,))
+    assert guarded(plan, Verdict(), breaker=breaker) == plan
