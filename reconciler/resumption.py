@@ -13,7 +13,7 @@ from reconciler.core.action import Action
 from reconciler.core.desired import DesiredApp
 from reconciler.core.keys import RootKey
 from reconciler.core.plan import AppPlan
-from reconciler.core.saved_plan import Digests, Refusal, SavedPlan, choose, follow_up, saved_app
+from reconciler.core.saved_plan import Digests, Refusal, SavedPlan, choose, follow_up, saved_app, undone
 from reconciler.intent import Intent
 from reconciler.plan_file import new_salt
 from reconciler.report.wording import action_lines
@@ -52,8 +52,16 @@ class Resumption:
         self._saved = {app.name: app for app in plan.apps}
         self._digests = Digests(root_key.plan_key, plan.salt)
         self._done: dict[str, tuple[Action, ...]] = {}
-        self.refused: list[Refusal] = []
+        self._moved: list[Refusal] = []
+        self._undone: dict[str, tuple[str, ...]] = {}  # by name, as the last reading has it
         self.already = 0  # saved actions that nobody needs any more
+
+    @property
+    def refused(self) -> list[Refusal]:
+        """What of the saved plan is not done, sorted."""
+        late = "it may not be done now, or waits for its turn"
+        left = [Refusal(name, key, late) for name, keys in self._undone.items() for key in keys]
+        return sorted({*self._moved, *left})
 
     def begin(self, found: Survey, desired: Mapping[str, DesiredApp]) -> Survey:
         """The survey with what of its plan may be done, and nothing else to do.
@@ -61,13 +69,14 @@ class Resumption:
         Saved apps of which nothing is to be done are settled now: nobody will ask about them.
         """
         planned = {app.name: app for app in found.plan.apps}
+        apps = tuple(self._allowed(app, desired.get(app.name)) for app in found.plan.apps)
+        allowed = {app.name: app.actions for app in apps}
         unread = {app.name: app.message for app in found.plan.unread}
         for name, app in self._saved.items():
             if name in unread:
-                self.refused += [Refusal(name, one.key, f"not read: {unread[name]}") for one in app.actions]
-            elif name not in planned or not planned[name].actions:
+                self._moved += [Refusal(name, one.key, f"not read: {unread[name]}") for one in app.actions]
+            elif not allowed.get(name, ()):
                 self.choose(desired.get(name), planned.get(name, AppPlan(name=name, app_name=app.app_name)))
-        apps = tuple(self._allowed(app, desired.get(app.name)) for app in found.plan.apps)
         return replace(found, plan=replace(found.plan, apps=apps))
 
     def _allowed(self, app: AppPlan, desired: DesiredApp | None) -> AppPlan:
@@ -78,14 +87,19 @@ class Resumption:
         return choose(saved, desired, app, self._digests).plan
 
     def choose(self, desired: DesiredApp | None, now: AppPlan) -> AppPlan:
-        """What of an app's plan may be done; asked again after it was done, what belongs to that."""
+        """What of an app's plan may be done; asked again after it was done, what belongs to that.
+
+        Without what a new plan would hold: that is about what is not in the saved one, or a refusal.
+        """
+        saved = self._saved[now.name]
         if now.name in self._done:
-            return follow_up(self._done[now.name], now)
-        choice = choose(self._saved[now.name], desired, now, self._digests)
+            self._undone[now.name] = undone(saved, self._done[now.name], now, self._digests)
+            return replace(follow_up(self._done[now.name], now), holds=())
+        choice = choose(saved, desired, now, self._digests)
         self._done[now.name] = choice.plan.actions
-        self.refused += choice.refused
+        self._moved += choice.refused
         self.already += len(choice.already)
-        return choice.plan
+        return replace(choice.plan, holds=())
 
 
 def _texts(app: AppPlan) -> dict[str, str]:

@@ -112,8 +112,25 @@ async def test_what_moved_since_a_plan_was_saved_is_refused_with_exit_3(specs: P
             r"^refused: bob: volume:\S+: its documents, .* changed since$", done.out, re.MULTILINE
         )
         assert "of the saved plan refused; make a new one: reconciler plan --out" in done.out
+        assert re.search(r"^1 user app done, 1 refused in part, 0 failed", done.out, re.MULTILINE)
         assert any(not volume.deleted_at for volume in fly.world.apps["acme-alice"].volumes.values())
         assert not fly.world.apps["acme-bob"].machines
+
+
+async def test_what_is_held_beside_a_saved_plan_is_left_for_the_next_one(specs: Path, tmp_path: Path) -> None:
+    """carol came after the plan, and her app's name is taken: all that was saved is done, so exit 0."""
+    file = tmp_path / "fleet.plan"
+    async with hosted_api(straight, orgs=("acme", "rivals")) as fly:
+        env = at(fly)
+        await reconciler("plan", specs, "--out", file, *QUICK, env=env)
+        (specs / "users" / "carol.yaml").write_text(user("carol"))
+        fly.world.add_app("acme-carol", org="rivals")
+        done = await reconciler("apply", file, *QUICK, env=env)
+        assert (done.code, "NameTaken" in done.out) == (Exit.OK, True), done.err
+        assert {"acme-alice", "acme-bob"} <= fly.world.apps.keys()
+        again = await reconciler("apply", file, *QUICK, env=env)
+        assert again.code == Exit.OK
+        assert (await reconciler("plan", specs, *QUICK, env=env)).code == Exit.BLOCKED
 
 
 async def test_a_saved_plan_that_cannot_be_used_is_one_line(specs: Path, tmp_path: Path) -> None:

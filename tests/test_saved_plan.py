@@ -38,9 +38,26 @@ async def test_a_machine_that_somebody_changed_since_is_refused_and_the_others_a
         await asyncio.sleep(30)  # Fly is done with it
 
         outcome = await applier.apply(plan)
-        assert outcome == Outcome({"alice": {"machine:web-0"}}, 0, ())
+        assert outcome == Outcome({"alice": {"machine:web-0", "secrets"}}, 0, ())
         assert scene.machine("alice").config["image"] == "registry.fly.io/studio:9"
         assert scene.machine("bob").config["image"] == "registry.fly.io/studio:2"
+
+
+async def test_secrets_stay_as_they_are_when_the_machine_they_are_for_is_refused() -> None:
+    """alice's machine moved after the plan: her new secret is not set, and both are told as refused."""
+    async with stage("alice") as scene:
+        applier = Applier(scene)
+        await settled(applier)
+        scene.environ["FLEET_SECRET_OPENAI_API_KEY"] = "another"
+        plan = await applier.save()
+        assert [one.key for one in plan.apps[0].actions] == ["secrets", "machine:web-0"]
+        machine, before = scene.machine("alice"), dict(scene.app("alice").secrets)
+        config = {**machine.config, "image": "registry.fly.io/studio:9"}
+        await scene.by_hand("POST", f"/apps/acme-alice/machines/{machine.id}", {"config": config})
+        await asyncio.sleep(30)  # Fly is done with it
+
+        assert await applier.apply(plan) == Outcome({"alice": {"machine:web-0", "secrets"}}, 0, ())
+        assert scene.app("alice").secrets == before
 
 
 async def test_documents_that_were_edited_since_are_refused_for_whom_they_concern() -> None:
@@ -52,7 +69,7 @@ async def test_documents_that_were_edited_since_are_refused_for_whom_they_concer
         plan = await applier.save()
         scene.files["machine.yaml"] = MACHINE.replace("studio:1", "studio:3")
         outcome = await applier.apply(plan)
-        assert outcome.refused == {"alice": {"machine:web-0"}, "bob": {"machine:web-0"}}
+        assert outcome.refused == {name: {"machine:web-0", "secrets"} for name in ("alice", "bob")}
         assert scene.machine("bob").config["image"] == "registry.fly.io/studio:1"
 
 
@@ -98,6 +115,23 @@ async def test_a_secret_with_another_value_since_is_not_sent() -> None:
         outcome = await applier.apply(plan)
         assert "secrets" in outcome.refused["alice"]
         assert "machine:web-0" in outcome.refused["alice"]
+
+
+async def test_what_is_held_beside_the_saved_actions_holds_none_of_them() -> None:
+    """A volume cannot shrink, as the plan said; the other machine's new image was saved, and comes."""
+    async with stage("alice") as scene:
+        applier = Applier(scene)
+        small = user("alice").replace("size_gb: 1}}]", "size_gb: 1}}, {name: aux, template: studio}]")
+        scene.files["users/alice.yaml"] = small.replace("size_gb: 1", "size_gb: 2")
+        await settled(applier)
+        scene.files["users/alice.yaml"] = small
+        scene.files["machine.yaml"] = MACHINE.replace("studio:1", "studio:2")
+        found = (await applier.plan()).plan
+        assert found.action_count
+        assert found.hold_count
+        assert (await applier.apply(await applier.save())).held == ()
+        images = sorted(machine.config["image"] for machine in scene.app("alice").living())
+        assert images == ["registry.fly.io/studio:1", "registry.fly.io/studio:2"]
 
 
 async def test_a_plan_for_another_fleet_is_one_line() -> None:

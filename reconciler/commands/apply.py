@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +23,7 @@ from reconciler.report.progress import watching
 from reconciler.report.text import plan_lines
 from reconciler.report.wording import count
 from reconciler.resumption import Resumption, check
-from reconciler.rollout import Failure, rollout
+from reconciler.rollout import Rolled, rollout
 from reconciler.run import describe
 from reconciler.session import Options, Session
 from reconciler.state_folder import folder_for, working
@@ -107,15 +108,16 @@ async def _apply(work: _Work, *, yes: bool) -> Exit:
             found = resumption.begin(found, intent.apps)
         terminal.show(plan_lines(found))
         if not found.plan.action_count:
-            return _refused(resumption, verdict(found))
+            return _end(resumption, found)
         if not yes:
             typer.confirm("Apply?", abort=True)
-        failures = await _roll_out(work, fly, found)
-        for failure in failures:
+        rolled = await _roll_out(work, fly, found)
+        for failure in rolled.failures:
             terminal.error(f"{failure.name}: {failure.message}")
         after = await _survey(work, fly)
         terminal.show(plan_lines(after))
-        return Exit.ERROR if failures else _refused(resumption, verdict(after))
+        code = _end(resumption, after, held=rolled.held)
+        return Exit.ERROR if rolled.failures else code
 
 
 async def _survey(work: _Work, fly: FlyClient) -> Survey:
@@ -137,7 +139,7 @@ def _check_approvals(approvals: frozenset[str], found: Survey) -> None:
         raise ConfigError(f"--approve {unknown[0]}: the plan has no such batch now; {known}")
 
 
-async def _roll_out(work: _Work, fly: FlyClient, found: Survey) -> tuple[Failure, ...]:
+async def _roll_out(work: _Work, fly: FlyClient, found: Survey) -> Rolled:
     session, resumption = work.session, work.resumption
     work.ledger.approve(found.judgement.approved, fly.now())
     total = sum(bool(app.actions) for app in found.plan.apps)
@@ -158,22 +160,35 @@ async def _roll_out(work: _Work, fly: FlyClient, found: Survey) -> tuple[Failure
         )
     took_s = asyncio.get_running_loop().time() - began
     failed, held = len(rolled.failures), len(rolled.held)
+    others = {*rolled.held, *(failure.name for failure in rolled.failures)}
+    partly = len(_refused_in_part(resumption, found) - others)
     withheld = f"{held:,} held, " if held else ""
-    done = count(total - failed - held, "user app")
+    withheld += f"{partly:,} refused in part, " if partly else ""
+    done = count(total - failed - held - partly, "user app")
     terminal.say(f"{done} done, {withheld}{failed:,} failed, in {took_s:.0f} s")
-    return rolled.failures
+    return rolled
 
 
-def _refused(resumption: Resumption | None, otherwise: Exit) -> Exit:
-    """Tells what of a saved plan was not done, and the exit code with that."""
+def _refused_in_part(resumption: Resumption | None, found: Survey) -> set[str]:
+    """Names of those who were begun with, and of whose saved actions not all are done."""
+    begun = {app.name for app in found.plan.apps if app.actions}
+    return {refusal.name for refusal in resumption.refused if refusal.name in begun} if resumption else set()
+
+
+def _end(resumption: Resumption | None, after: Survey, *, held: Sequence[str] = ()) -> Exit:
+    """Tells what of a saved plan was not done; the exit code.
+
+    What came after a saved plan was made is for the next one to tell, so it holds nothing up here.
+    """
     if resumption is None:
-        return otherwise
-    for refusal in sorted(resumption.refused):
+        return verdict(after)
+    for refusal in resumption.refused:
         terminal.say(f"refused: {refusal.name}: {refusal.key}: {refusal.why}")
     if resumption.already:
         terminal.say(f"{count(resumption.already, 'action')} of the saved plan not needed any more")
-    if not resumption.refused:
-        return otherwise
-    refused = count(len(resumption.refused), "action")
-    terminal.say(f"{refused} of the saved plan refused; make a new one: reconciler plan --out")
-    return Exit.BLOCKED if otherwise in (Exit.OK, Exit.BLOCKED) else otherwise
+    if resumption.refused:
+        refused = count(len(resumption.refused), "action")
+        terminal.say(f"{refused} of the saved plan refused; make a new one: reconciler plan --out")
+    if not after.is_whole:
+        return Exit.PARTIAL
+    return Exit.BLOCKED if resumption.refused or held else Exit.OK

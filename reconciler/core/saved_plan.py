@@ -8,7 +8,7 @@ the file cannot try out what an environment might hold. The file itself is `plan
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from reconciler.core.action import Action, MarkMachine, SetSecrets
 from reconciler.core.change import subject_of
 from reconciler.core.desired import DesiredApp
 from reconciler.core.plan import AppPlan
+from reconciler.core.withhold import without
 
 Json = Any
 
@@ -117,7 +118,8 @@ def saved_app(
 def choose(saved: SavedApp, desired: DesiredApp | None, now: AppPlan, digests: Digests) -> Choice:
     """Of a plan from a new reading: the saved actions that are still the same, and why not the others.
 
-    What stands on a refused action is refused with it. New actions are left for a new plan.
+    What stands on a refused action is refused with it, and so is what is done for it alone. New actions are
+    left for a new plan.
     """
     present = {action.key: action for action in now.actions}
     is_edited = digests.of_app(desired) != saved.wanted
@@ -137,15 +139,28 @@ def choose(saved: SavedApp, desired: DesiredApp | None, now: AppPlan, digests: D
             refused[one.key] = blocked
         else:
             already.append(one.key)
-    for action in now.actions:  # in their order, so that what stands on what stands on a refused one goes too
-        missing = [key for key in action.after if key in present and key not in kept]
-        if action.key in kept and missing:
-            kept.discard(action.key)
-            refused[action.key] = f"it comes after {missing[0]}, which is not done"
+    left = without(now.actions, present.keys() - kept)
+    gone = present.keys() - {action.key for action in left}
+    for key in kept & gone:
+        refused[key] = _needless(present[key], now, gone)
     return Choice(
-        replace(now, actions=tuple(action for action in now.actions if action.key in kept)),
+        replace(now, actions=left),
         tuple(sorted(Refusal(saved.name, key, why) for key, why in refused.items())),
         tuple(already),
+    )
+
+
+def undone(saved: SavedApp, chosen: Iterable[Action], later: AppPlan, digests: Digests) -> tuple[str, ...]:
+    """Of a plan made after `chosen` were to be done: the keys of those that are still exactly as they were.
+
+    Secrets are not told apart: each launch sends them again.
+    """
+    keys = {action.key for action in chosen if not isinstance(action, SetSecrets)}
+    before = {one.key: one.digest for one in saved.actions if one.key in keys}
+    return tuple(
+        action.key
+        for action in later.actions
+        if action.key in before and digests.of_action(action, None) == before[action.key]
     )
 
 
@@ -159,6 +174,15 @@ def follow_up(chosen: Iterable[Action], later: AppPlan) -> AppPlan:
 
 def _within(action: Action, plan: AppPlan) -> set[str]:
     return {key for key in action.after if any(other.key == key for other in plan.actions)}
+
+
+def _needless(action: Action, now: AppPlan, gone: Container[str]) -> str:
+    """Why an action that did not move is not done: what it needs, or what needs it, is not."""
+    for key in action.after:
+        if key in gone:
+            return f"it comes after {key}, which is not done"
+    wanting = [other.key for other in now.actions if action.key in other.after and other.key in gone]
+    return f"it is for {wanting[0]}, which is not done" if wanting else "what it is for is not done"
 
 
 def _blocked(now: AppPlan, key: str) -> str:

@@ -10,7 +10,7 @@ from reconciler.core.action import Action, Class, MarkMachine
 from reconciler.core.desired import DesiredApp
 from reconciler.core.hold import Hold
 from reconciler.core.plan import AppPlan
-from reconciler.core.saved_plan import Choice, Digests, SavedApp, choose, follow_up, saved_app
+from reconciler.core.saved_plan import Choice, Digests, SavedApp, choose, follow_up, saved_app, undone
 from tests.core.alice import alice, slot
 from tests.report.fleet import CANARY, creating, updating
 
@@ -31,6 +31,12 @@ def altered(action: Any, **fields: Any) -> Action:
     """The same action with other fields of its own kind."""
     changed: Action = replace(action, **fields)
     return changed
+
+
+def ordered(plan: AppPlan) -> AppPlan:
+    """The same, with the machine after the secrets that it starts with."""
+    *before, machine = plan.actions
+    return replace(plan, actions=(*before, altered(machine, after=(*machine.after, "secrets"))))
 
 
 def why(choice: Choice) -> dict[str, str]:
@@ -77,6 +83,25 @@ def test_what_stands_on_a_refused_action_is_refused_with_it() -> None:
     choice = chosen(plan, now)
     assert [action.key for action in choice.plan.actions] == ["app", "secrets"]
     assert why(choice)["machine:web-0"] == "it comes after volume:web_data_0, which is not done"
+
+
+def test_secrets_are_not_sent_for_a_machine_that_is_refused() -> None:
+    """They are worth nothing without the machine that would take them, and change what it starts with."""
+    *before, machine = ordered(creating("alice")).actions
+    plan = replace(creating("alice"), actions=(*before, machine))
+    choice = chosen(plan, replace(plan, actions=(*before, altered(machine, name="another"))))
+    assert "secrets" not in {action.key for action in choice.plan.actions}
+    assert why(choice)["secrets"] == "it is for machine:web-0, which is not done"
+
+
+def test_secrets_are_sent_for_the_machine_that_is_left() -> None:
+    """One of two moved; the other takes them."""
+    *before, machine = ordered(creating("alice")).actions
+    second = altered(machine, key="machine:web-1", slot="web-1")
+    plan = replace(creating("alice"), actions=(*before, machine, second))
+    choice = chosen(plan, replace(plan, actions=(*before, machine, altered(second, name="another"))))
+    assert choice.plan.actions == (*before, machine)
+    assert why(choice).keys() == {"machine:web-1"}
 
 
 def test_what_nobody_needs_any_more_is_no_refusal() -> None:
@@ -130,6 +155,15 @@ def test_the_marks_of_what_was_done_belong_to_it_and_nothing_else_does() -> None
     done = updating("alice").actions
     later = replace(updating("alice"), actions=(*done, marking("web-0"), marking("web-1")))
     assert [action.key for action in follow_up(done, later).actions] == ["mark:web-0"]
+
+
+def test_what_was_chosen_and_is_still_exactly_as_it_was_is_told() -> None:
+    """web-0 has its new version; web-1 was held at the last moment, and is planned as before."""
+    plan = updating("alice", slots=("web-0", "web-1"))
+    first, second = plan.actions
+    later = replace(plan, actions=(altered(first, expected_version="v2"), second))
+    assert undone(saved(plan), plan.actions, later, DIGESTS) == ("machine:web-1",)
+    assert undone(saved(plan), (first,), later, DIGESTS) == ()
 
 
 def test_nothing_but_what_the_plan_shows_is_in_it_and_no_guess_can_be_tried() -> None:
