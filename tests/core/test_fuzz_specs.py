@@ -3,7 +3,8 @@
 from random import Random
 
 from reconciler.core.spec import load
-from tests.core.fuzz_specs import Input, check, run, seeds, state
+from tests.core.fuzz_seeds import seeds
+from tests.core.fuzz_specs import Input, check, run, state
 
 INPUTS = 1000
 SEED = 20261122
