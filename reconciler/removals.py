@@ -62,10 +62,6 @@ class Removals:
         self._leaving: dict[str, _Leaving] = {}
         self._doubt = ""  # about the source as it was read last
 
-    def concerns(self, name: str) -> bool:
-        """Whether the app of that name has no document, by all that is known."""
-        return name in self._leaving
-
     def doubt(self, why: str) -> None:
         """The documents could not all be read: any name may be among them, so every absence counts anew."""
         self._doubt = why

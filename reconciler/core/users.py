@@ -36,10 +36,6 @@ class Users(Mapping[str, UserAppSpec]):
     def __len__(self) -> int:
         return len(self.documents) + sum(len(one.rows) for one in self.sets)
 
-    def set_of(self, name: str) -> RowSet | None:
-        """None: a document of its own, or there is no such user."""
-        return self._set_of.get(name)
-
     @cached_property
     def _names(self) -> Sequence[str]:
         if not self.sets:
